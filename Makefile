@@ -1,0 +1,80 @@
+# `make` explains itself. Everything works from a clean clone, without sudo.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# uv does not read pip's configuration; it separates by commas what pip separates by blanks.
+empty :=
+space := $(empty) $(empty)
+comma := ,
+UV_FIND_LINKS ?= $(subst $(space),$(comma),$(strip $(PIP_FIND_LINKS)))
+ifneq ($(strip $(UV_FIND_LINKS)),)
+export UV_FIND_LINKS
+endif
+# without this, threads that wait for work keep a small machine busy
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check fmt bench stop clean constraints
+
+help: ## show this
+	@echo "Headrace. What you can make:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install everything into .venv; nothing to do while pyproject.toml and constraints.txt stand
+	@if [ "$$(cat pyproject.toml constraints.txt | cksum)" = "$$(cat $(STAMP) 2>/dev/null)" ]; \
+	then :; else $(MAKE) --no-print-directory install; fi
+
+.PHONY: install
+install:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "Python 3.11 is needed, and there is no '$(PYTHON)' on the PATH."; \
+	  echo "  Fix: install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "Python 3.11 is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
+	  echo "  Fix: name a Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; } >&2
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { \
+	  echo "'$(PYTHON)' cannot make a virtual environment with pip in it."; \
+	  echo "  Fix: install its venv module (Debian and Ubuntu: the package python3.11-venv)."; \
+	  exit 1; } >&2
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@cat pyproject.toml constraints.txt | cksum > $(STAMP)
+
+run: setup ## take real flights from raw files to a registered model, and show it; services stay up
+	$(BIN)/headrace up
+	$(BIN)/headrace run flight_delay
+
+test: check ## check, then all tests, with real servers on ports and a home of their own
+	$(BIN)/python -m pytest --ignore=tests/architecture
+
+check: setup ## format, lint, types, contracts, architecture; no server, under two minutes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/architecture
+
+fmt: setup ## format, and repair what can be repaired without thought
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## run the benchmarks, or some: make bench ONLY="table_read lineage_query"
+	$(BIN)/python -m benchmarks $(ONLY)
+
+stop: ## stop the services that `make run` started
+	@if [ -x $(BIN)/headrace ]; then $(BIN)/headrace down; else echo "Nothing is installed."; fi
+
+clean: ## remove var/ (runs, artifacts, databases) and caches; refuses while services are up
+	@if ls var/run/*.json >/dev/null 2>&1; then \
+	  echo "Services are up, or were not stopped, and write to var/."; \
+	  echo "  Fix: make stop"; exit 1; fi >&2
+	rm -rf var .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+constraints: setup ## resolve constraints.txt anew; no addresses, no build of torch in particular
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python $(BIN)/python --upgrade --quiet \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o constraints.new
+	sed 's/+cpu$$//' constraints.new > constraints.txt && rm constraints.new

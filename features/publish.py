@@ -1,0 +1,70 @@
+"""This operator puts a feature view on offer: its rows for reading, its definition in Feast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from features.catalog import ViewOrName
+from features.store import is_published, publish_rows
+from features.view import FeatureView
+from headrace import Report, Table, operator
+from headrace.errors import DataError, DefinitionError, did_you_mean
+from headrace.operation import Finding, PlannedCall
+
+
+def rows_fit(call: PlannedCall) -> Sequence[Finding]:
+    """Find the columns of the view that the rows lack."""
+    view, given = call.parameters.get("view"), call.schema("view_rows")
+    if not isinstance(view, FeatureView) or given is None:
+        return []
+    return [
+        Finding(
+            problem=f"The rows to publish have no column '{name}', which view '{view.name}' has."
+            f"{did_you_mean(name, given.names)}",
+            remedy=f"Publish what compute_features(..., view={view.name}) makes.",
+            rule="view rows",
+            input="view_rows",
+        )
+        for name in view.schema.names
+        if name not in given
+    ]
+
+
+@operator(effect=True, check=rows_fit, named_by="view")
+def publish(view_rows: Table[Any], *, view: ViewOrName) -> Report:
+    """Publish a feature view, so that others find it and read it; the same rows change nothing.
+
+    Args:
+        view_rows: Rows of the view, as `compute_features` makes them.
+        view: The view, or its name in the catalogue.
+
+    Returns:
+        What is published: view, digest, version, rows, how fresh it is, and whether this call
+        `changed` anything.
+
+    Raises:
+        DataError: There are no rows.
+        BoundaryError: The rows do not fit the view.
+        StoreError: They cannot be written.
+    """
+    from dataclasses import asdict
+
+    from headrace.conform import conform
+
+    if isinstance(view, str):  # pragma: no cover - the call has put the view in the name's place
+        raise DefinitionError(
+            f"The view '{view}' is given by name to the body.", remedy="Call the operator."
+        )
+    if not view_rows.rows:
+        raise DataError(
+            f"View '{view.name}' has no rows to publish.",
+            remedy="Look at its source; what is published already stays as it is.",
+        )
+    done = is_published(view, view_rows.digest)
+    changed = done is None
+    if done is None:
+        where = f"What is to be published of view '{view.name}'"
+        table = conform(view_rows.arrow(), view.schema, where=where)
+        done = publish_rows(view, table, digest=view_rows.digest)
+    return Report.of({"passed": True, "changed": changed, **asdict(done)})

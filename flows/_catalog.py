@@ -1,0 +1,104 @@
+"""This module finds the flows under the configured roots, in files and in modules."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from headrace.errors import DefinitionError, UnknownNameError
+from headrace.settings import settings
+from headrace.workflow import Flow
+
+AnyFlow = Flow[..., Any]
+
+# Modules are read as text first, so that listing flows imports only those that define one.
+_DECORATED = re.compile(r"^@flow\b", re.MULTILINE)
+
+
+def find_flows() -> dict[str, AnyFlow]:
+    """Return the flows of all roots by name, sorted.
+
+    Raises:
+        DefinitionError: Two flows have the same name, or a module cannot be imported.
+    """
+    found: dict[str, AnyFlow] = {}
+    for module in _modules():
+        for value in vars(module).values():
+            if not isinstance(value, Flow) or value.module != module.__name__:
+                continue
+            other = found.setdefault(value.name, value)
+            if other is not value:
+                raise DefinitionError(
+                    f"Two flows are called '{value.name}': in {other.module} and {value.module}.",
+                    remedy="Rename one of them.",
+                )
+    return dict(sorted(found.items()))
+
+
+def flow_named(name: str) -> AnyFlow:
+    """Return a flow by its name, or from a file: "path/to/file.py" or "path/to/file.py:flow".
+
+    Raises:
+        UnknownNameError: There is no such flow; the message offers the nearest.
+    """
+    path, _, wanted = name.partition(":")
+    if path.endswith(".py"):
+        return _from_file(Path(path), wanted)
+    flows = find_flows()
+    if name in flows:
+        return flows[name]
+    raise UnknownNameError.of("flow", name, flows, remedy="List the flows with `headrace flows`.")
+
+
+def _from_file(path: Path, wanted: str) -> AnyFlow:
+    if not path.is_file():
+        raise UnknownNameError(
+            f"There is no file '{path}'.", remedy="Give the path of a Python file with a flow."
+        )
+    name = re.sub(r"\W", "_", path.stem)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise DefinitionError(f"'{path}' cannot be imported.", remedy="Give a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent.absolute()))  # also for a body in a process of its own
+    spec.loader.exec_module(module)
+    flows = {k: v for k, v in vars(module).items() if isinstance(v, Flow) and v.module == name}
+    if wanted and wanted in flows:
+        return flows[wanted]
+    if not wanted and len(flows) == 1:
+        return next(iter(flows.values()))
+    raise UnknownNameError.of(
+        f"flow in '{path}' called", wanted, flows, remedy=f"Name one, as in '{path}:flow'."
+    )
+
+
+def _modules() -> Iterator[ModuleType]:
+    for root in settings().roots:
+        package = (root / "__init__.py").is_file()
+        folder = str(root.parent if package else root)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        for path in sorted(root.rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            private = any(part.startswith(("_", ".")) for part in parts)
+            if private or not _DECORATED.search(path.read_text(encoding="utf-8")):
+                continue
+            name = ".".join((root.name, *parts) if package else parts)
+            yield _imported(name, path)
+
+
+def _imported(name: str, path: Path) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise DefinitionError(
+            f"The flow module {path} cannot be imported: {error}.",
+            remedy="Correct the module, or take it out of the roots in headrace.toml.",
+        ) from error

@@ -1,0 +1,58 @@
+"""This module shows how a run goes: a line for each node that ends, and what runs meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flows._command._screen import Activity
+    from headrace.execution import NodeOutcome
+    from headrace.plan import Node, Plan
+
+_MARKS = {"executed": "✓", "cached": "○", "skipped": "–", "failed": "✗"}
+
+
+class Progress:
+    """This watches a run for people.
+
+    Args:
+        shown: Where to write.
+        quiet: Write nothing.
+    """
+
+    def __init__(self, shown: Activity, *, quiet: bool) -> None:
+        self._shown, self._quiet = shown, quiet
+        self._running: dict[str, Node] = {}
+        self._total = self._done = 0
+        self._lock = threading.Lock()
+
+    def run_started(self, run_id: str, plan: Plan) -> None:
+        """Say which run begins."""
+        self._total = len(plan.nodes)
+        if not self._quiet:
+            self._shown.line(f"{plan.flow}: run:{run_id[:12]}, {self._total} nodes")
+
+    def node_started(self, node: Node) -> None:
+        """Say what runs."""
+        with self._lock:
+            self._running[node.path] = node
+            self._say()
+
+    def node_finished(self, node: Node, outcome: NodeOutcome) -> None:
+        """Write how a node ended."""
+        with self._lock:
+            self._running.pop(node.path, None)
+            self._done += 1
+            if not self._quiet:
+                mark = _MARKS[outcome.state]
+                count = f"{self._done:>{len(str(self._total))}}/{self._total}"
+                took = f"{outcome.seconds:6.1f} s"
+                first = outcome.message.split("\n", 1)[0]
+                line = f"  {mark} {count} {took}  {node.path:<28} {outcome.state}: {first}"
+                self._shown.line(line)
+            self._say()
+
+    def _say(self) -> None:
+        if not self._quiet and self._running:
+            self._shown.doing(f"{self._done}/{self._total} · running {', '.join(self._running)}")

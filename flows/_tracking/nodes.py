@@ -1,0 +1,184 @@
+"""This module records what a node made: a child run for a model, figures for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows._tracking import records, stages
+from flows._tracking.delivery import deliver
+from flows._tracking.notes import link
+from flows._tracking.open_run import OpenRun
+from flows._tracking.stage import Stage
+from headrace.artifacts import (
+    Artifact,
+    Evaluation,
+    Model,
+    Partitions,
+    Report,
+    SelectedModel,
+    Tabular,
+)
+from serving._mlflow import MlflowDown
+from serving._models import find_logged_model
+
+if TYPE_CHECKING:
+    from headrace.lineage import InvocationRecord
+
+_FINISHED = frozenset({"executed", "cached"})
+_MOST_COPIED = 50
+
+
+def record(
+    opened: OpenRun,
+    invocation: InvocationRecord,
+    outputs: Mapping[str, Artifact],
+    inputs: records.Given,
+) -> str:
+    """Record a node and return what is to be said of it, in Markdown."""
+    if invocation.state not in _FINISHED:
+        return ""
+    code = records.code_digest(invocation)
+    opened.add(params={records.name(f"{invocation.node}.code"): code} if code else {})
+    made = _opened(outputs)
+    if not inputs:
+        _source(opened, invocation, made)
+    remarks = []
+    candidates = {model.digest for model in records.models_in(inputs)}
+    models = {slot: a for slot, a in made.items() if isinstance(a, Model)}
+    for slot, artifact in made.items():
+        if isinstance(artifact, SelectedModel) and artifact.digest in candidates:
+            remarks.append(_selection(opened, invocation, artifact, inputs))
+        elif isinstance(artifact, Model):
+            name = invocation.node if len(models) == 1 else f"{invocation.node}.{slot}"
+            remarks.append(_model(opened, invocation, artifact, inputs, name))
+        elif isinstance(artifact, Evaluation):
+            remarks.append(_evaluation(opened, invocation, artifact, inputs))
+        elif isinstance(artifact, Report):
+            remarks.append(_report(opened, invocation, artifact))
+    return "; ".join(remark for remark in remarks if remark)
+
+
+def _opened(outputs: Mapping[str, Artifact]) -> dict[str, Artifact]:
+    made: dict[str, Artifact] = {}
+    for slot, artifact in outputs.items():
+        if isinstance(artifact, Partitions):
+            made |= {f"{slot}.{key}": item for key, item in artifact.items.items()}
+        else:
+            made[slot] = artifact
+    return made
+
+
+def _source(opened: OpenRun, invocation: InvocationRecord, made: Mapping[str, Artifact]) -> None:
+    """Gather the tables that a flow began with."""
+    tables = {
+        invocation.node if len(made) == 1 else f"{invocation.node}.{slot}": artifact
+        for slot, artifact in made.items()
+        if isinstance(artifact, Tabular)
+    }
+    described = [records.dataset(key, table) for key, table in tables.items()]
+    opened.add(
+        params={records.name(f"{key}.data"): table.digest for key, table in tables.items()},
+        datasets={records.dataset_key(d): d for d in described},
+    )
+
+
+def _model(
+    opened: OpenRun,
+    invocation: InvocationRecord,
+    model: Model,
+    inputs: records.Given,
+    name: str,
+) -> str:
+    opened.add(params={records.name(f"{name}.model"): model.digest})
+    if invocation.state == "cached":
+        remark = _reused(opened, model, name)
+        if remark is not None:
+            return remark
+        # it was made where nothing was recorded, or its record was deleted: it gets one now
+    folder = opened.spool.new_folder()
+    trained = stages.training(opened, invocation, model, inputs, name=name, folder=folder)
+    _copy(opened, name, trained.summary)
+    run_id = deliver(opened, trained.stage, folder)
+    return _run_link(opened, "training run", opened.experiment_id, run_id)
+
+
+def _reused(opened: OpenRun, model: Model, name: str) -> str | None:
+    """Link the run that made a model and copy its figures; None when there is no such run."""
+    try:
+        found = find_logged_model(opened.server, model.digest, experiment_ids=opened.experiment_ids)
+        run = opened.server.get("/runs/get", run_id=found.run_id)["run"] if found else None
+    except MlflowDown:
+        _copy(opened, name, records.validation_metrics(model))
+        return "MLflow could not be asked which run made it"
+    if found is None or run is None or run["info"]["lifecycle_stage"] != "active":
+        return None
+    figures = {entry["key"]: entry["value"] for entry in run["data"].get("metrics", ())}
+    _copy(opened, name, dict(list(figures.items())[:_MOST_COPIED]))
+    url = opened.server.run_url(found.experiment_id, found.run_id)
+    opened.add(tags={records.name(f"headrace.reused.{name}"): url})
+    return link("made by this run", url)
+
+
+def _copy(opened: OpenRun, name: str, figures: Mapping[str, float]) -> None:
+    opened.add(metrics={records.name(f"{name}.{key}"): value for key, value in figures.items()})
+
+
+def _selection(
+    opened: OpenRun,
+    invocation: InvocationRecord,
+    chosen: SelectedModel,
+    inputs: records.Given,
+) -> str:
+    folder = opened.spool.new_folder() if invocation.state == "executed" else None
+    stage = stages.selection(opened, invocation, chosen, inputs, folder=folder)
+    _send_or_gather(opened, stage, folder)
+    return f"selected `{chosen.digest[:12]}` ({chosen.card.flavor})"
+
+
+def _evaluation(
+    opened: OpenRun,
+    invocation: InvocationRecord,
+    made: Evaluation,
+    inputs: records.Given,
+) -> str:
+    folder = opened.spool.new_folder() if invocation.state == "executed" else None
+    # the first evaluation on a set has the bare names, which a reader looks for
+    first = opened.claim(f"evaluation on {made.document.get('on', 'test')}", invocation.node)
+    prefix = "" if first else f"{invocation.node}."
+    stage = stages.evaluation(opened, invocation, made, inputs, prefix=prefix, folder=folder)
+    _send_or_gather(opened, stage, folder)
+    return ""
+
+
+def _send_or_gather(opened: OpenRun, stage: Stage, folder: Path | None) -> None:
+    """Send what was worth computing at once; what was reused is sent with the end of the run."""
+    if folder is not None:
+        deliver(opened, stage, folder)
+        return
+    opened.add(
+        params=stage.params,
+        metrics={metric.key: metric.value for metric in stage.metrics},
+        datasets={records.dataset_key(d): d for d in stage.datasets},
+    )
+
+
+def _report(opened: OpenRun, invocation: InvocationRecord, report: Report) -> str:
+    """Keep a report; returns a link where it names an address, as that of a registered version."""
+    if invocation.state == "executed":
+        folder = opened.spool.new_folder()
+        deliver(opened, stages.report(opened, invocation, report, folder=folder), folder)
+    document = report.document
+    verdict = {True: "passed", False: "did not pass"}.get(document.get("passed", ""), "")
+    url = document.get("url")
+    if not isinstance(url, str):
+        return verdict
+    text = " ".join(str(document[key]) for key in ("name", "version") if key in document)
+    return link(text or "open", url)
+
+
+def _run_link(opened: OpenRun, text: str, experiment_id: str, run_id: str | None) -> str:
+    if run_id is None:
+        return "waits to be sent to MLflow"
+    return link(text, opened.server.run_url(experiment_id, run_id))

@@ -1,0 +1,97 @@
+"""This module holds what is known of a flow run while it is recorded."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows._tracking.notes import NodeLine
+from flows._tracking.spool import Spool
+from headrace.lineage import RunRecord
+from serving._mlflow import MlflowServer
+
+
+@dataclass(kw_only=True)
+class OpenRun:
+    """This is a run that is being recorded; nodes of several threads add to it.
+
+    What is not worth a request of its own is gathered here and sent when the run ends.
+
+    Args:
+        run: The run.
+        server: Where it is recorded.
+        experiment_id: The flow's experiment.
+        mlflow_run_id: The parent run.
+        prefect_url: Page of the flow run in Prefect, None outside it.
+        spool: Where stages wait while the server is away.
+        silent: The server was away; nothing more is tried before the run ends.
+    """
+
+    run: RunRecord
+    server: MlflowServer
+    experiment_id: str
+    mlflow_run_id: str
+    prefect_url: str | None
+    spool: Spool
+    silent: bool = False
+    _lines: list[NodeLine] = field(default_factory=list)
+    _params: dict[str, str] = field(default_factory=dict)
+    _metrics: dict[str, float] = field(default_factory=dict)
+    _tags: dict[str, str] = field(default_factory=dict)
+    _datasets: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    _claimed: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(
+        self,
+        *,
+        line: NodeLine | None = None,
+        params: dict[str, str] | None = None,
+        metrics: dict[str, float] | None = None,
+        tags: dict[str, str] | None = None,
+        datasets: dict[tuple[str, str], dict[str, Any]] | None = None,
+    ) -> None:
+        """Gather what is sent when the run ends."""
+        with self._lock:
+            self._lines += [line] if line else []
+            self._params |= params or {}
+            self._metrics |= metrics or {}
+            self._tags |= tags or {}
+            self._datasets |= datasets or {}
+
+    def claim(self, name: str, node: str) -> bool:
+        """Say whether a node is the first, or the one, to have a name."""
+        with self._lock:
+            return self._claimed.setdefault(name, node) == node
+
+    @property
+    def lines(self) -> list[NodeLine]:
+        """The nodes so far, in the order in which they finished."""
+        return list(self._lines)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Parameters that are to be sent."""
+        return dict(self._params)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metrics that are to be sent."""
+        return dict(self._metrics)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags that are to be sent."""
+        return dict(self._tags)
+
+    @property
+    def datasets(self) -> list[dict[str, Any]]:
+        """Datasets that are to be sent, each once."""
+        return list(self._datasets.values())
+
+    @functools.cached_property
+    def experiment_ids(self) -> list[str]:
+        """All experiments: a cached model may have been logged in any of them."""
+        return self.server.experiment_ids()

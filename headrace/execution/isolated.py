@@ -1,0 +1,152 @@
+"""This module calls a body in a process of its own, which can really be stopped."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.artifacts import Artifact, Partitions
+from headrace.errors import DefinitionError, ServiceError
+from headrace.execution.stored import get, put
+from headrace.lineage.records import ArtifactRecord
+from headrace.recording import Invocation
+from headrace.settings import inherited_environment
+
+if TYPE_CHECKING:
+    from headrace.execution.session import Session
+    from headrace.operation import Operator
+    from headrace.plan import Node
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """This is what the other process is asked to do; it crosses as a file.
+
+    Args:
+        node: The node, with its operator by name.
+        inputs: Input name to the records of stored artifacts; a list for list inputs.
+        grants: What external data the flow may read.
+        invocation: What the body may know of where it runs.
+        store: Folder of the store.
+    """
+
+    node: Node
+    inputs: Mapping[str, ArtifactRecord | list[ArtifactRecord]]
+    grants: tuple[str, ...]
+    invocation: Invocation
+    store: str
+
+
+def call_in_process(
+    node: Node,
+    operator: Operator[..., Any],
+    inputs: Mapping[str, Artifact | list[Artifact]],
+    grants: Sequence[str],
+    invocation: Invocation,
+    session: Session,
+) -> dict[str, Artifact]:
+    """Return the outputs of a node's body, run in a process that is killed at the timeout.
+
+    Raises:
+        ServiceError: The timeout passed, or the process died.
+        DefinitionError: The operator cannot be imported by another process.
+        Exception: What the body raised.
+    """
+    if operator.module == "__main__":
+        raise DefinitionError(
+            f"Operator '{operator.name}' has a timeout, so it runs in a process of its own, which "
+            "cannot import it from a notebook or script.",
+            remedy="Move it into a module of a package, or leave out the timeout.",
+        )
+    timeout = operator.options.timeout
+    with tempfile.TemporaryDirectory(prefix="headrace-errand-") as folder:
+        errand, answer = Path(folder, "errand"), Path(folder, "answer")
+        root = getattr(session.store, "root", None)
+        asked = Errand(
+            node=node,
+            inputs={name: _records(value, session) for name, value in inputs.items()},
+            grants=tuple(grants),
+            invocation=invocation,
+            store=str(root),
+        )
+        errand.write_bytes(pickle.dumps(asked))
+        command = [sys.executable, "-m", "headrace.execution.isolated", str(errand), str(answer)]
+        process = subprocess.Popen(
+            command,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            env=inherited_environment() | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise ServiceError(
+                f"Operator '{operator.name}' was stopped after {timeout:g} seconds, its timeout.",
+                remedy="Give it more time with `timeout=`, or less to do.",
+            ) from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if not answer.is_file():
+            raise ServiceError(
+                f"The process of operator '{operator.name}' ended with code {code} and no answer.",
+                remedy="Look for a lack of memory or a crash of a library in its output above.",
+            )
+        made, error = pickle.loads(answer.read_bytes())  # noqa: S301  written by our own child
+    if error is not None:
+        raise error
+    return {name: get(session.store, record) for name, record in made.items()}
+
+
+def _records(
+    value: Artifact | list[Artifact], session: Session
+) -> ArtifactRecord | list[ArtifactRecord]:
+    if isinstance(value, Partitions):
+        return [put(v, session.store)[1] for v in value.items.values()]
+    if isinstance(value, list):
+        return [put(v, session.store)[1] for v in value]
+    return put(value, session.store)[1]
+
+
+def run_errand(errand: Errand) -> tuple[dict[str, ArtifactRecord], BaseException | None]:
+    """Do what another process asks for; returns the records of what was made, or the error."""
+    from headrace.execution.bodies import call_here
+    from headrace.store import LocalStore
+
+    store = LocalStore(Path(errand.store))
+    inputs: dict[str, Any] = {
+        name: [get(store, r) for r in value] if isinstance(value, list) else get(store, value)
+        for name, value in errand.inputs.items()
+    }
+    operator = errand.node.operator
+    if operator is None:
+        raise ValueError(errand.node.path)
+    try:
+        made = call_here(errand.node, operator, inputs, errand.grants, errand.invocation)
+        return {name: put(artifact, store)[1] for name, artifact in made.items()}, None
+    except Exception as error:  # it is raised again where it can be recorded
+        return {}, error
+
+
+def _as_child(errand_file: str, answer_file: str) -> None:
+    """Do the errand that this process was started for."""
+    result = run_errand(pickle.loads(Path(errand_file).read_bytes()))  # noqa: S301  our parent's
+    try:
+        content = pickle.dumps(result)
+    except Exception:  # some libraries' errors do not pickle
+        shown = f"{type(result[1]).__name__}: {result[1]}"
+        content = pickle.dumps(({}, ServiceError(shown, remedy="See the output above.")))
+    Path(answer_file).write_bytes(content)
+
+
+if __name__ == "__main__":
+    _as_child(*sys.argv[1:])

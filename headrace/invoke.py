@@ -1,0 +1,128 @@
+"""This module calls an operator's body: inputs are held to their schemas, outputs to theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headrace.artifacts import Artifact, Partitions, Tabular
+from headrace.contents import TableContent
+from headrace.errors import BoundaryError, DefinitionError
+from headrace.operation import Operator
+from headrace.promise import call_of, promised_schemas
+from headrace.schemas import TableSchema
+from headrace.signature import Bound, Slot
+from headrace.tracing import tracing
+
+
+def invoke(
+    operator: Operator[..., Any],
+    bound: Bound,
+    *,
+    promised: Mapping[str, TableSchema | None] | None = None,
+) -> Any:
+    """Run the body on the inputs it declared and return what it made, held to its promise.
+
+    Args:
+        operator: The operator.
+        bound: The arguments.
+        promised: Output name to the schema that the plan promised; None works it out from the
+            inputs.
+
+    Raises:
+        BoundaryError: An input or output has the wrong kind or does not fit its schema.
+    """
+    signature = operator.signature
+    arguments: dict[str, Any] = dict(bound.parameters)
+    for slot in signature.inputs:
+        value = bound.inputs.get(slot.name)
+        if value is None:
+            arguments[slot.name] = None
+        elif slot.many:
+            items = list(value.items.values()) if isinstance(value, Partitions) else list(value)
+            arguments[slot.name] = [received(operator.name, slot, item) for item in items]
+        else:
+            arguments[slot.name] = received(operator.name, slot, value)
+    if promised is None:
+        promised = promised_schemas(operator, call_of(operator, bound))
+    with tracing(None):
+        made = operator.body(**arguments)
+    return _checked_outputs(operator, made, promised)
+
+
+def received(operator: str, slot: Slot, value: Any) -> Artifact:
+    """Return an input as the body may see it: of a declared kind, with the declared columns."""
+    if not isinstance(value, slot.accepts):
+        got = value.kind if isinstance(value, Artifact) else type(value).__name__
+        raise BoundaryError(
+            f"Input '{slot.name}' of operator '{operator}' must be {slot.type_name()}, got {got}.",
+            remedy="Pass an artifact of the kind that the operator declares.",
+        )
+    if not isinstance(value, Tabular) or slot.schema is None:
+        return value
+    where = f"Input '{slot.name}' of operator '{operator}'"
+    wanted = slot.schema
+    if slot.variable is not None and value.schema is not None:
+        declared = set(wanted.names)
+        extra = [c for c in value.schema.columns if c.name not in declared]
+        wanted = wanted.adding(extra)
+    content = value._content
+    if not isinstance(content, TableContent):  # pragma: no cover - Tabular always holds a table
+        raise TypeError(type(content).__name__)
+    return type(value).holding(content.projected(wanted, where=where))
+
+
+def _checked_outputs(
+    operator: Operator[..., Any], made: Any, promised: Mapping[str, TableSchema | None]
+) -> Any:
+    outputs = operator.signature.outputs
+    if operator.signature.single:
+        values = (made,) if outputs else ()
+    else:
+        values = tuple(made) if isinstance(made, tuple) else (made,)
+    if len(values) != len(outputs):
+        raise BoundaryError(
+            f"Operator '{operator.name}' declares {len(outputs)} outputs but returned "
+            f"{len(values)}.",
+            remedy="Return a tuple with one artifact for each declared output.",
+        )
+    checked = tuple(
+        _checked_output(operator.name, slot, value, promised.get(slot.name))
+        for slot, value in zip(outputs, values, strict=True)
+    )
+    if not operator.signature.single:
+        return checked
+    return checked[0] if checked else None
+
+
+def _checked_output(
+    operator: str, slot: Slot, value: Any, promised: TableSchema | None
+) -> Artifact:
+    if slot.partitioned:
+        if not isinstance(value, Partitions):
+            raise _wrong_kind(operator, slot, value)
+        inner = Slot(name=slot.name, kinds=slot.kinds, schema=slot.schema, variable=slot.variable)
+        return Partitions.of(
+            {str(k): _checked_output(operator, inner, v, promised) for k, v in value.items.items()}
+        )
+    if not isinstance(value, slot.accepts):
+        raise _wrong_kind(operator, slot, value)
+    if not isinstance(value, Tabular):
+        return value
+    if promised is None:
+        return value
+    where = f"Output '{slot.name}' of operator '{operator}'"
+    from headrace.conform import conform
+
+    table = conform(value.arrow(), promised, where=where)
+    content = TableContent(load=lambda: table, schema=promised, known_rows=table.num_rows)
+    return type(value).holding(content)
+
+
+def _wrong_kind(operator: str, slot: Slot, value: Any) -> DefinitionError:
+    got = value.kind if isinstance(value, Artifact) else type(value).__name__
+    return DefinitionError(
+        f"Operator '{operator}' declares output '{slot.name}' as {slot.type_name()} "
+        f"but returned {got}.",
+        remedy="Return what the signature says, or change the signature.",
+    )

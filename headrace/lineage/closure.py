@@ -1,0 +1,125 @@
+"""This module walks the edges up to every cause or down to every consequence of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection, literal, select, true
+
+from headrace.errors import ParameterError, UnknownNameError
+from headrace.lineage import tables
+from headrace.lineage.graph import Direction, GraphEdge, GraphNode, LineageGraph, causes_first
+
+_run, _artifact = tables.run, tables.artifact
+_invocation, _edge = tables.invocation, tables.edge
+_CHUNK = 900  # SQLite takes a limited number of parameters
+
+
+def closure(connection: Connection, root: str, direction: Direction) -> LineageGraph:
+    """Return everything that led to `root` (`up`), or that came of it (`down`).
+
+    Args:
+        connection: An open connection.
+        root: An artifact's digest or an invocation's id, in full.
+        direction: `up` or `down`. Up from an artifact goes to the invocations that made it, not
+            through those that only reused it.
+
+    Raises:
+        UnknownNameError: Nothing has this digest or id.
+        ParameterError: `direction` is neither.
+    """
+    if direction not in ("up", "down"):
+        raise ParameterError(
+            f"The direction is '{direction}'; it may be 'up' or 'down'.",
+            remedy="ask 'up' for what led to it, or 'down' for what came of it.",
+        )
+    edges, kinds = _walk(connection, root, direction)
+    ids = dict.fromkeys([root])
+    for edge in edges:
+        ids[edge.earlier] = ids[edge.later] = None
+    nodes = {node.id: node for node in _invocations(connection, list(ids))}
+    nodes.update(
+        (node.id, node) for node in _artifacts(connection, [i for i in ids if i not in nodes])
+    )
+    if root not in nodes and not edges:
+        raise UnknownNameError(
+            f"Lineage knows no artifact or invocation '{root}'.",
+            remedy="give the whole digest or id; `headrace lineage REF` finds them by a prefix.",
+        )
+    found = [nodes.get(i) or _unrecorded(i, kinds) for i in ids]
+    return LineageGraph(
+        root=root, direction=direction, nodes=causes_first(found, edges), edges=tuple(edges)
+    )
+
+
+def _walk(
+    connection: Connection, root: str, direction: Direction
+) -> tuple[list[GraphEdge], dict[str, str]]:
+    near, far = (
+        (_edge.c.later, _edge.c.earlier) if direction == "up" else (_edge.c.earlier, _edge.c.later)
+    )
+    walk = select(literal(root).label("node")).cte("walk", recursive=True)
+    followed = _edge.c.sort != "repeat" if direction == "up" else true()
+    walk = walk.union(select(far).join(walk, near == walk.c.node).where(followed))
+    found = (
+        select(_edge.c.earlier, _edge.c.later, _edge.c.sort, _edge.c.name, _edge.c.kind)
+        .join_from(walk, _edge, near == walk.c.node)
+        .where(followed)
+    )
+    edges, kinds = [], {}
+    for earlier, later, sort, name, kind in connection.execute(found):
+        edges.append(GraphEdge(earlier=earlier, later=later, sort=sort, name=name))
+        kinds[earlier if sort == "input" else later] = kind
+    return edges, kinds
+
+
+def _invocations(connection: Connection, ids: Sequence[str]) -> Iterator[GraphNode]:
+    columns = (
+        _invocation.c.id,
+        _invocation.c.operator,
+        _invocation.c.state,
+        _invocation.c.node,
+        _invocation.c.run_id,
+        _run.c.flow,
+        _invocation.c.started_at,
+    )
+    for chunk in chunks(ids):
+        query = select(*columns).join(_run).where(_invocation.c.id.in_(chunk))
+        for found, operator, state, node, run_id, flow, at in connection.execute(query):
+            yield GraphNode(
+                id=found,
+                sort="invocation",
+                label=operator,
+                detail=f"{state}, {flow}/{node} in run {run_id[:12]}",
+                attributes={
+                    "state": state,
+                    "node": node,
+                    "flow": flow,
+                    "run_id": run_id,
+                    "started_at": at.isoformat(),
+                },
+            )
+
+
+def _artifacts(connection: Connection, ids: Sequence[str]) -> Iterator[GraphNode]:
+    for chunk in chunks(ids):
+        query = select(_artifact).where(_artifact.c.digest.in_(chunk))
+        query = query.order_by(_artifact.c.kind)
+        for row in connection.execute(query):
+            yield GraphNode(
+                id=row.digest,
+                sort="artifact",
+                label=row.kind,
+                detail="" if row.rows is None else f"{row.rows:,} rows",
+                attributes={"rows": row.rows, "uri": row.uri, "summary": row.summary},
+            )
+
+
+def _unrecorded(name: str, kinds: dict[str, str]) -> GraphNode:
+    return GraphNode(id=name, sort="artifact", label=kinds.get(name, "artifact"))
+
+
+def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the ids in pieces that fit into one statement's parameters."""
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]

@@ -1,0 +1,305 @@
+"""This module records runs and invocations, and answers what was made when, by whom, from what."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from headrace.errors import ParameterError, UnknownNameError
+from headrace.lineage import tables
+from headrace.lineage.closure import chunks, closure
+from headrace.lineage.database import Database
+from headrace.lineage.graph import Direction, LineageGraph
+from headrace.lineage.records import (
+    ArtifactRecord,
+    EdgeRecord,
+    InvocationRecord,
+    Look,
+    RunRecord,
+)
+
+_run, _artifact = tables.run, tables.artifact
+_invocation, _edge = tables.invocation, tables.edge
+
+
+class Lineage:
+    """This is what is remembered of every run, safe among threads and processes.
+
+    Args:
+        url_or_path: A path of an SQLite file, made when missing, or an SQLAlchemy URL.
+
+    Raises:
+        StoreError: The database cannot be opened.
+    """
+
+    def __init__(self, url_or_path: str | Path) -> None:
+        self.database = Database(url_or_path)
+
+    def close(self) -> None:
+        """Close the pooled connections; the next use opens new ones."""
+        self.database.close()
+
+    # --- writing ---
+
+    def start_run(self, run: RunRecord) -> None:
+        """Record a run; the same id again changes nothing."""
+        with self.database.writing() as connection:
+            _insert_new(connection, _run, [asdict(run)])
+
+    def finish_run(self, run_id: str, state: str, message: str, ended_at: datetime) -> None:
+        """Record how a run ended.
+
+        Raises:
+            UnknownNameError: There is no such run.
+        """
+        self._update_run(run_id, state=state, message=message, ended_at=ended_at)
+
+    def update_run(self, run_id: str, **fields: str | None) -> None:
+        """Record the run's `prefect_run_id` or `mlflow_run_id`, once they are known.
+
+        Raises:
+            UnknownNameError: There is no such run.
+            ParameterError: Another field was given; the rest of a run does not change.
+        """
+        wrong = sorted(set(fields) - {"prefect_run_id", "mlflow_run_id"})
+        if wrong:
+            raise ParameterError(
+                f"A run's '{wrong[0]}' does not change once it is recorded.",
+                remedy="update 'prefect_run_id' or 'mlflow_run_id'; end it with finish_run.",
+            )
+        self._update_run(run_id, **fields)
+
+    def record(
+        self, invocation: InvocationRecord, artifacts: Sequence[ArtifactRecord] = ()
+    ) -> None:
+        """Record an invocation, its edges and its artifacts, all or nothing.
+
+        The same invocation id again changes nothing, so that a retry is harmless.
+
+        Raises:
+            UnknownNameError: Its run was never started.
+        """
+        row = asdict(invocation)
+        del row["inputs"], row["outputs"]
+        with self.database.writing() as connection:
+            if not connection.scalar(select(_run.c.id).where(_run.c.id == invocation.run_id)):
+                raise _unknown_run(invocation.run_id)
+            if artifacts:
+                _insert_new(connection, _artifact, [asdict(artifact) for artifact in artifacts])
+            if _insert_new(connection, _invocation, [row]):
+                edges = _edges_of(invocation)
+                if edges:
+                    connection.execute(insert(_edge), edges)
+
+    # --- reading ---
+
+    def run(self, run_id: str) -> RunRecord:
+        """Return a run by its whole id.
+
+        Raises:
+            UnknownNameError: There is no such run.
+        """
+        with self.database.reading() as connection:
+            row = connection.execute(select(_run).where(_run.c.id == run_id)).one_or_none()
+        if row is None:
+            raise _unknown_run(run_id)
+        return RunRecord(**row._mapping)
+
+    def runs(self, limit: int = 20, flow: str | None = None) -> list[RunRecord]:
+        """Return the newest runs first, of one flow or of all."""
+        query = select(_run).order_by(_run.c.started_at.desc(), _run.c.id.desc()).limit(limit)
+        if flow is not None:
+            query = query.where(_run.c.flow == flow)
+        with self.database.reading() as connection:
+            return [RunRecord(**row._mapping) for row in connection.execute(query)]
+
+    def invocations(self, run_id: str) -> list[InvocationRecord]:
+        """Return the invocations of a run in the order in which they started."""
+        query = select(_invocation).where(_invocation.c.run_id == run_id)
+        query = query.order_by(_invocation.c.started_at, _invocation.c.node)
+        with self.database.reading() as connection:
+            return read_invocations(connection, query)
+
+    def invocation(self, invocation_id: str) -> InvocationRecord:
+        """Return an invocation by its whole id.
+
+        Raises:
+            UnknownNameError: There is no such invocation.
+        """
+        found = self._first(_invocation.c.id == invocation_id)
+        if found is None:
+            raise UnknownNameError(
+                f"There is no invocation '{invocation_id}'.",
+                remedy="take an id from Lineage.invocations(run_id).",
+            )
+        return found
+
+    def artifact(self, digest: str, *, kind: str | None = None) -> ArtifactRecord:
+        """Return an artifact by its whole digest, as this kind if it is known as several.
+
+        Raises:
+            UnknownNameError: There is no such artifact.
+        """
+        query = select(_artifact).where(_artifact.c.digest == digest).order_by(_artifact.c.kind)
+        if kind is not None:
+            query = query.where(_artifact.c.kind == kind)
+        with self.database.reading() as connection:
+            row = connection.execute(query.limit(1)).one_or_none()
+        if row is None:
+            raise UnknownNameError(
+                f"Lineage knows no {kind or 'artifact'} '{digest[:12]}'.",
+                remedy="list runs with `headrace runs` and their artifacts with "
+                "`headrace lineage run:<id>`.",
+            )
+        return ArtifactRecord(**row._mapping)
+
+    def reusable(self, key: str) -> InvocationRecord | None:
+        """Return the newest invocation of a pure operator that executed with this cache key."""
+        return self._first(
+            _invocation.c.key == key,
+            _invocation.c.state == "executed",
+            _invocation.c.effect.is_(False),
+        )
+
+    def last_of(self, flow: str, node: str) -> InvocationRecord | None:
+        """Return the newest invocation of a flow's node that gave a result, executed or cached."""
+        return self._first(
+            _invocation.c.node == node,
+            _run.c.flow == flow,
+            _invocation.c.state.in_(("executed", "cached")),
+        )
+
+    def resolve(self, ref: str) -> RunRecord | InvocationRecord | ArtifactRecord:
+        """Return what a reference names.
+
+        Args:
+            ref: `run:<id>`, `run:<id>/<node>`, `run:<id>/<node>.<output>`, `latest:<flow>`,
+                `latest:<flow>/<node>`, `artifact:<digest>`, or a bare id or digest. Any unique
+                prefix of an id or digest will do.
+
+        Raises:
+            UnknownNameError: Nothing has this name, or a prefix fits several; they are listed.
+        """
+        from headrace.lineage.references import resolve
+
+        with self.database.reading() as connection:
+            return resolve(connection, ref)
+
+    def closure(self, node: str, direction: Direction) -> LineageGraph:
+        """Return all that led to an artifact or invocation (`up`), or came of it (`down`).
+
+        Args:
+            node: The digest or the invocation id, in full.
+            direction: `up` or `down`.
+
+        Raises:
+            UnknownNameError: Nothing has this digest or id.
+            ParameterError: The direction is neither.
+        """
+        with self.database.reading() as connection:
+            return closure(connection, node, direction)
+
+    def looks(self, digest: str) -> list[Look]:
+        """Return every time that a test set was opened, oldest first.
+
+        A cached invocation does not open its inputs; one that failed may have.
+        """
+        query = (
+            select(_edge.c.name, _invocation, _run.c.flow, _run.c.actor)
+            .join_from(_edge, _invocation, _edge.c.later == _invocation.c.id)
+            .join(_run, _invocation.c.run_id == _run.c.id)
+            .where(_edge.c.earlier == digest, _edge.c.sort == "input", _edge.c.kind == "TestSet")
+            .where(_invocation.c.state.in_(("executed", "failed")))
+            .order_by(_invocation.c.started_at, _invocation.c.id)
+        )
+        with self.database.reading() as connection:
+            return [
+                Look(
+                    digest=digest,
+                    invocation_id=row.id,
+                    run_id=row.run_id,
+                    flow=row.flow,
+                    node=row.node,
+                    operator=row.operator,
+                    parameter=row.name,
+                    state=row.state,
+                    actor=row.actor,
+                    at=row.started_at,
+                )
+                for row in connection.execute(query)
+            ]
+
+    def _update_run(self, run_id: str, **values: Any) -> None:
+        with self.database.writing() as connection:
+            changed = connection.execute(update(_run).where(_run.c.id == run_id).values(**values))
+        if not changed.rowcount:
+            raise _unknown_run(run_id)
+
+    def _first(self, *conditions: ColumnElement[bool]) -> InvocationRecord | None:
+        query = select(_invocation).join(_run).where(*conditions)
+        query = query.order_by(_invocation.c.started_at.desc(), _invocation.c.id.desc()).limit(1)
+        with self.database.reading() as connection:
+            return next(iter(read_invocations(connection, query)), None)
+
+
+def read_invocations(connection: Connection, query: Select[Any]) -> list[InvocationRecord]:
+    """Return the invocations that a query over their table finds, edges and all."""
+    rows = connection.execute(query).all()
+    inputs: dict[str, list[EdgeRecord]] = defaultdict(list)
+    outputs: dict[str, list[EdgeRecord]] = defaultdict(list)
+    ids = [row.id for row in rows]
+    for chunk in chunks(ids):
+        read = select(_edge).where(_edge.c.later.in_(chunk), _edge.c.sort == "input")
+        for edge in connection.execute(read.order_by(_edge.c.position)):
+            inputs[edge.later].append(
+                EdgeRecord(name=edge.name, digest=edge.earlier, kind=edge.kind)
+            )
+        made = select(_edge).where(
+            _edge.c.earlier.in_(chunk), _edge.c.sort.in_(("output", "repeat"))
+        )
+        for edge in connection.execute(made.order_by(_edge.c.position)):
+            outputs[edge.earlier].append(
+                EdgeRecord(name=edge.name, digest=edge.later, kind=edge.kind)
+            )
+    return [
+        InvocationRecord(
+            **row._mapping, inputs=tuple(inputs[row.id]), outputs=tuple(outputs[row.id])
+        )
+        for row in rows
+    ]
+
+
+def _edges_of(invocation: InvocationRecord) -> list[dict[str, Any]]:
+    passed_on = "repeat" if invocation.state == "cached" else "output"
+    edges = [
+        (edge.digest, invocation.id, "input", edge.name, edge.kind) for edge in invocation.inputs
+    ]
+    edges += [
+        (invocation.id, edge.digest, passed_on, edge.name, edge.kind) for edge in invocation.outputs
+    ]
+    if invocation.reused_from:
+        edges.append((invocation.reused_from, invocation.id, "reuse", "", "invocation"))
+    names = ("earlier", "later", "sort", "name", "kind")
+    return [
+        {**dict(zip(names, edge, strict=True)), "position": position}
+        for position, edge in enumerate(edges)
+    ]
+
+
+def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows whose primary key is new; return how many there were, of one row."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows).rowcount
+
+
+def _unknown_run(run_id: str) -> UnknownNameError:
+    return UnknownNameError(
+        f"There is no run '{run_id}'.", remedy="list the runs with `headrace runs`."
+    )

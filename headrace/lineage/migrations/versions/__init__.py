@@ -1,0 +1,1 @@
+"""This package holds one module per revision; `database.HEAD` names the newest."""

@@ -1,0 +1,97 @@
+"""This module declares the tables of lineage for SQLAlchemy; the migrations create them.
+
+Edges are one table of directed pairs, from what was first to what came of it, so that a walk in
+either direction is one indexed join:
+
+    input    artifact → invocation    the invocation read the artifact
+    output   invocation → artifact    the invocation executed and made it
+    reuse    invocation → invocation  the second was answered from the cache by the first
+    repeat   invocation → artifact    the invocation was cached and passed the artifact on; a walk
+                                      up from the artifact goes to its makers and not through these
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+)
+
+from headrace.lineage.database import Json, UtcTime, WholeNumber, metadata
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("flow", String(200), nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("origin", String(32), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("seed", WholeNumber, nullable=False),
+    Column("prefect_run_id", String(64)),
+    Column("mlflow_run_id", String(64)),
+    Column("machine", Json, nullable=False),
+    Index("run_by_flow", "flow", "started_at"),
+    Index("run_by_time", "started_at"),
+)
+
+artifact = Table(
+    "artifact",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("kind", String(64), primary_key=True),
+    Column("schema", Json),
+    Column("rows", BigInteger),
+    Column("bytes", BigInteger, nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("summary", Json, nullable=False),
+)
+
+invocation = Table(
+    "invocation",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("run_id", String(64), ForeignKey("run.id"), nullable=False),
+    Column("node", String(400), nullable=False),
+    Column("operator", String(400), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("key", String(64)),
+    Column("key_parts", Json, nullable=False),
+    Column("uncached_because", Json, nullable=False),
+    Column("reused_from", String(64)),
+    Column("seed", WholeNumber),
+    Column("started_at", UtcTime, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("effect", Boolean, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("attributes", Json, nullable=False),
+    Index("invocation_by_run", "run_id", "started_at"),
+    Index("invocation_by_node", "node", "started_at"),
+    Index("invocation_by_key", "key", "started_at"),
+)
+
+edge = Table(
+    "edge",
+    metadata,
+    Column("earlier", String(64), nullable=False),
+    Column("later", String(64), nullable=False),
+    Column("sort", String(8), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("position", Integer, nullable=False),
+    Index("edge_by_earlier", "earlier", "sort"),
+    Index("edge_by_later", "later", "sort"),
+)

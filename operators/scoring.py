@@ -1,0 +1,147 @@
+"""This module scores rows with a fitted model; training, evaluation and serving all use it.
+
+A `Scorer` is a card and one function from the encoded matrix to scores, on numpy arrays: no frame
+is built on the way. A torch model is scored without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headrace.artifacts import Model
+from headrace.clock import SystemClock
+from headrace.errors import DefinitionError, did_you_mean
+from headrace.models import ModelCard
+from operators._encoding import Matrix, Rows, Vector, encode
+from operators._mlp import read_mlp
+from operators._skops_bytes import read_estimator
+
+MODEL_FILE = {"xgboost": "model.ubj", "sklearn": "model.skops", "torch": "weights.npz"}
+_WARM_UP = 20
+_MOST_CALLS = 500
+_MOST_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scorer:
+    """This is a model that is ready to answer.
+
+    Args:
+        card: The model's card.
+        runtime: The library that scores, as "name version".
+        scores: From the matrix of `encode` to one score a row: the probability of the last class,
+            or the estimate. Safe to call from several threads.
+    """
+
+    card: ModelCard
+    runtime: str
+    scores: Callable[[Matrix], Vector]
+
+    def score(self, rows: Rows) -> Vector:
+        """Return one score a row; see `encode` for what rows may be.
+
+        Raises:
+            DataError: A feature is missing or of the wrong type.
+        """
+        return self.scores(encode(rows, self.card))
+
+
+def load(model: Model, *, threads: int = 1) -> Scorer:
+    """Return a scorer for a model in memory or in the store.
+
+    Args:
+        model: The model.
+        threads: Most threads for one call, where the runtime can use several.
+
+    Raises:
+        DefinitionError: The model's flavor is not known here.
+    """
+    return load_scorer(model.card, model.read, threads=threads)
+
+
+def load_scorer(card: ModelCard, read: Callable[[str], bytes], *, threads: int = 1) -> Scorer:
+    """Return a scorer from a card and a function that reads the model's files by name.
+
+    Raises:
+        DefinitionError: The model's flavor is not known here.
+    """
+    if card.flavor not in MODEL_FILE:
+        raise DefinitionError(
+            f"There is no scoring runtime for flavor '{card.flavor}'."
+            f"{did_you_mean(card.flavor, MODEL_FILE)}",
+            remedy="Train the model with one of the bundled trainers.",
+        )
+    content = read(MODEL_FILE[card.flavor])
+    if card.flavor == "xgboost":
+        return _xgboost_scorer(card, content, threads)
+    if card.flavor == "sklearn":
+        return _sklearn_scorer(card, content)
+    return Scorer(card=card, runtime=f"numpy {np.__version__}", scores=read_mlp(content, card))
+
+
+def size_of(model: Model) -> int:
+    """Return the bytes of the model's own file, without the card."""
+    return len(model.read(MODEL_FILE[model.card.flavor]))
+
+
+def measure(model: Model, *, threads: int = 1) -> dict[str, Any]:
+    """Return the size of a model and how long one row takes in the scoring runtime.
+
+    It differs from run to run, so it is for notes and pages, never for a digest.
+
+    Returns:
+        bytes: Size of the model's file.
+        p50_ms, p99_ms: Milliseconds from the encoded row to its score, over up to 500 calls.
+        runtime: The library that scored.
+    """
+    scorer = load(model, threads=threads)
+    row = encode({k: list(v)[:1] for k, v in scorer.card.example.items()}, scorer.card)
+    tick = SystemClock().monotonic
+    for _ in range(_WARM_UP):
+        scorer.scores(row)
+    seconds: list[float] = []
+    end = tick() + _MOST_SECONDS
+    while len(seconds) < _MOST_CALLS and (tick() < end or len(seconds) < _WARM_UP):
+        before = tick()
+        scorer.scores(row)
+        seconds.append(tick() - before)
+    p50, p99 = np.quantile(seconds, [0.5, 0.99]) * 1000
+    return {
+        "bytes": size_of(model),
+        "p50_ms": round(float(p50), 4),
+        "p99_ms": round(float(p99), 4),
+        "runtime": scorer.runtime,
+    }
+
+
+def _xgboost_scorer(card: ModelCard, content: bytes, threads: int) -> Scorer:
+    import xgboost
+
+    booster = xgboost.Booster({"nthread": threads})
+    booster.load_model(bytearray(content))
+
+    def scores(matrix: Matrix) -> Vector:
+        answer = booster.inplace_predict(matrix, validate_features=False)
+        return np.asarray(answer, dtype=np.float64)
+
+    return Scorer(card=card, runtime=f"xgboost {xgboost.__version__}", scores=scores)
+
+
+def _sklearn_scorer(card: ModelCard, content: bytes) -> Scorer:
+    import sklearn
+
+    from operators._dense import one_hot
+
+    estimator = read_estimator(content)
+    constants = card.extra.get("dense")
+    predict = estimator.predict if card.task == "estimation" else estimator.predict_proba
+
+    def scores(matrix: Matrix) -> Vector:
+        answer = np.asarray(predict(matrix if constants is None else one_hot(matrix, constants)))
+        return (answer if answer.ndim == 1 else answer[:, 1]).astype(np.float64)
+
+    return Scorer(card=card, runtime=f"scikit-learn {sklearn.__version__}", scores=scores)

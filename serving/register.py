@@ -1,0 +1,109 @@
+"""This module registers the model that was selected and tested, for people to find and use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from headrace import Evaluation, Report, SelectedModel, operator
+from headrace.errors import DataError, ParameterError
+from headrace.operation import Finding, PlannedCall
+from headrace.recording import current_invocation
+from serving.registry import Origin, Registry, Version, require_alias, require_name
+
+
+def _check_names(call: PlannedCall) -> Sequence[Finding]:
+    """Refuse a name or alias while the flow is planned, not after the training."""
+    checks: dict[str, Callable[[str], str]] = {"name": require_name, "alias": require_alias}
+    findings = []
+    for parameter, require in checks.items():
+        value = call.parameters.get(parameter)
+        if not isinstance(value, str):
+            continue
+        try:
+            require(value)
+        except ParameterError as error:
+            findings.append(
+                Finding(problem=error.problem, remedy=error.remedy, rule="registry name")
+            )
+    return findings
+
+
+@operator(effect=True, check=_check_names)
+def register(
+    model: SelectedModel, evaluation: Evaluation, *, name: str, alias: str | None = "candidate"
+) -> Report:
+    """Register the selected model with its test figures, as a version in the model registry.
+
+    The same model is one version, however often the flow runs: a repeat finds the version and sets
+    its figures and alias again. The alias is "candidate" and not "champion", because registering
+    says that a model may be looked at; that it may answer is for promotion to say, on evidence.
+
+    Args:
+        model: The model.
+        evaluation: Its evaluation on the test set; the metrics become tags of the version.
+        name: Name in the registry; letters, digits, `_`, `-` and `.`.
+        alias: What the version is for; it moves here from the version that had it. None sets none.
+
+    Returns:
+        name, version, uri, url, digest, alias, created (whether the version is new), passed.
+
+    Raises:
+        ParameterError: The name or alias is not allowed.
+        DataError: The evaluation is of another model.
+        ServiceError: The MLflow server does not answer.
+    """
+    if alias is not None:
+        require_alias(alias)
+    _refuse_another_models(evaluation, model)
+    registry = Registry()
+    version, created = registry.register(
+        model, name=name, tags=_figures(evaluation), origin=_origin(name)
+    )
+    if alias is not None:
+        registry.set_alias(name, alias, version.version)
+    return Report.of(_described(version, alias) | {"created": created, "passed": True})
+
+
+def _refuse_another_models(evaluation: Evaluation, model: SelectedModel) -> None:
+    of = evaluation.document.get("model", model.digest)
+    if of != model.digest:
+        raise DataError(
+            f"The evaluation is of the model {of[:12]}, not of {model.digest[:12]}, which is to be "
+            "registered.",
+            remedy="Evaluate the model that you register: evaluate(model, test).",
+        )
+
+
+def _described(version: Version, alias: str | None) -> dict[str, str | None]:
+    return {
+        "name": version.name,
+        "version": version.version,
+        "uri": version.uri,
+        "url": version.url,
+        "digest": version.digest,
+        "alias": alias,
+    }
+
+
+def _origin(name: str) -> Origin:
+    invocation = current_invocation()
+    if invocation is None:
+        return Origin(experiment=name)
+    return Origin(
+        experiment=invocation.flow,
+        run=f"run:{invocation.run_id}",
+        mlflow_run_id=invocation.mlflow_run_id,
+    )
+
+
+def _figures(evaluation: Evaluation) -> dict[str, str]:
+    """Return an evaluation's metrics as tags: `test_auc` and, with an interval, its ends."""
+    document = evaluation.document
+    on = document.get("on", "test")
+    tags = {"headrace.evaluation": evaluation.digest}
+    for key, metric in document.get("metrics", {}).items():
+        described = metric if isinstance(metric, Mapping) else {"value": metric}
+        for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+            if described.get(part) is not None:
+                tags[f"{on}_{key}{suffix}"] = f"{described[part]:.6g}"
+    return tags

@@ -1,0 +1,283 @@
+"""This module is the door to MLflow's model registry: versions of named models, and their aliases.
+
+A version is one model by its digest: the same model is never registered twice under a name. An
+alias says what a version is for; only promotion gives the alias "champion".
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import ParameterError, UnknownNameError
+from headrace.settings import settings
+from serving._mlflow import MlflowRefusal, pairs, server_at
+from serving._models import (
+    DIGEST_TAG,
+    LoggedModel,
+    create_logged_model,
+    find_logged_model,
+    finish_logged_model,
+    write_mlflow_model,
+)
+
+if TYPE_CHECKING:
+    from headrace.artifacts import Model
+
+RUN_TAG = "headrace.run"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+_ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
+_PAGE = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """This is one version of a registered model.
+
+    Args:
+        name: The model's name.
+        version: Its number, as text.
+        digest: Digest of the model artifact; empty when somebody else registered it.
+        uri: What `mlflow.pyfunc.load_model` takes.
+        url: Its page.
+        aliases: What it is for.
+        tags: Everything else that is known of it.
+    """
+
+    name: str
+    version: str
+    digest: str
+    uri: str
+    url: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """This says where a model comes from that is registered.
+
+    Args:
+        experiment: Where MLflow keeps it if it was not logged yet.
+        run: Reference of the flow run, such as "run:…"; empty outside one.
+        mlflow_run_id: The run in MLflow to hang it on if it was not logged yet.
+    """
+
+    experiment: str
+    run: str = ""
+    mlflow_run_id: str | None = None
+
+
+class Registry:
+    """This is the registry of one MLflow server.
+
+    Args:
+        url: Address of the server; that of the settings by default.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self._server = server_at(url or settings().mlflow_url)
+
+    def register(
+        self, model: Model, *, name: str, tags: Mapping[str, str], origin: Origin
+    ) -> tuple[Version, bool]:
+        """Make a model a version of `name`, or find the version that it is already.
+
+        Args:
+            model: The model.
+            name: Made when there is none; letters, digits, `_`, `-` and `.`.
+            tags: What is to be known of the version; a version that exists gets them too.
+            origin: Where the model comes from; kept of the first registration.
+
+        Returns:
+            The version, and whether it is new.
+
+        Raises:
+            ParameterError: The name is not allowed.
+            ServiceError: The server does not answer.
+        """
+        require_name(name)
+        with _alone(name):
+            found = self._with_digest(name, model.digest)
+            if found is not None:
+                self._reconcile(found, tags)
+                return self.version(name, found.version), False
+            logged = find_logged_model(self._server, model.digest) or self._log(model, name, origin)
+            self._ensure_name(name)
+            known = {DIGEST_TAG: model.digest, **({RUN_TAG: origin.run} if origin.run else {})}
+            source = {"run_id": logged.run_id} if logged.run_id else {}
+            made = self._server.post(
+                "/model-versions/create",
+                name=name,
+                source=logged.uri,
+                model_id=logged.id,
+                tags=pairs({**tags, **known}),
+                **source,
+            )
+            return self._version(made["model_version"]), True
+
+    def versions(self, name: str) -> list[Version]:
+        """Return the versions of a name, newest first.
+
+        Raises:
+            UnknownNameError: Nothing is registered under it.
+        """
+        found = list(self._search(f"name = '{require_name(name)}'"))
+        if not found:
+            raise UnknownNameError.of(
+                "registered model", name, self.names(), remedy="Name a model that was registered."
+            )
+        return sorted(found, key=lambda version: -int(version.version))
+
+    def version(self, name: str, version_or_alias: str) -> Version:
+        """Return one version by its number or by an alias that it has.
+
+        Raises:
+            UnknownNameError: There is no such name, or no such version or alias of it.
+        """
+        versions = self.versions(name)
+        for version in versions:
+            if version_or_alias in (version.version, *version.aliases):
+                return version
+        known = [v.version for v in versions] + [a for v in versions for a in v.aliases]
+        raise UnknownNameError.of(
+            f"version or alias of '{name}' named",
+            version_or_alias,
+            known,
+            remedy="Give a version's number or one of the aliases.",
+        )
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Give an alias to a version; whichever had it loses it.
+
+        Raises:
+            ParameterError: The alias is not allowed.
+            UnknownNameError: There is no such version.
+        """
+        require_alias(alias)
+        has = self.version(name, version)
+        if alias not in has.aliases:
+            self._server.post("/registered-models/alias", name=name, alias=alias, version=version)
+
+    def names(self) -> list[str]:
+        """Return the names under which something is registered."""
+        found, token = [], ""
+        while True:
+            page = {"page_token": token} if token else {}
+            answer = self._server.get("/registered-models/search", max_results=_PAGE, **page)
+            found += [entry["name"] for entry in answer.get("registered_models", ())]
+            token = answer.get("next_page_token", "")
+            if not token:
+                return found
+
+    def _with_digest(self, name: str, digest: str) -> Version | None:
+        same = self._search(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
+        return min(same, key=lambda version: int(version.version), default=None)
+
+    def _search(self, condition: str) -> Iterator[Version]:
+        token = ""
+        while True:
+            page = {"page_token": token} if token else {}
+            answer = self._server.get(
+                "/model-versions/search", filter=condition, max_results=_PAGE, **page
+            )
+            yield from map(self._version, answer.get("model_versions", ()))
+            token = answer.get("next_page_token", "")
+            if not token:
+                return
+
+    def _reconcile(self, version: Version, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            if version.tags.get(key) != value:
+                self._server.post(
+                    "/model-versions/set-tag",
+                    name=version.name,
+                    version=version.version,
+                    key=key,
+                    value=value,
+                )
+
+    def _ensure_name(self, name: str) -> None:
+        try:
+            self._server.post("/registered-models/create", name=name)
+        except MlflowRefusal as refusal:
+            if refusal.code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _log(self, model: Model, name: str, origin: Origin) -> LoggedModel:
+        """Log a model that was trained where nothing was recorded."""
+        experiment_id = self._server.experiment(origin.experiment)
+        with tempfile.TemporaryDirectory() as holder:
+            directory = Path(holder) / "model"
+            write_mlflow_model(model, directory)
+            model_id = create_logged_model(
+                self._server,
+                experiment_id=experiment_id,
+                run_id=origin.mlflow_run_id,
+                name=name.replace(".", "_"),
+                flavor=model.card.flavor,
+                params={},
+                tags={DIGEST_TAG: model.digest, **({RUN_TAG: origin.run} if origin.run else {})},
+            )
+            finish_logged_model(self._server, model_id, directory, run_id=origin.mlflow_run_id)
+        run_id = origin.mlflow_run_id or ""
+        return LoggedModel(id=model_id, experiment_id=experiment_id, run_id=run_id)
+
+    def _version(self, answer: Mapping[str, Any]) -> Version:
+        name, version = str(answer["name"]), str(answer["version"])
+        tags = {entry["key"]: entry["value"] for entry in answer.get("tags", ())}
+        return Version(
+            name=name,
+            version=version,
+            digest=tags.get(DIGEST_TAG, ""),
+            uri=f"models:/{name}/{version}",
+            url=self._server.version_url(name, version),
+            aliases=tuple(sorted(answer.get("aliases", ()))),
+            tags=tags,
+        )
+
+
+def require_name(name: str) -> str:
+    """Return a name of a model if it is allowed.
+
+    Raises:
+        ParameterError: It is not.
+    """
+    if _NAME.fullmatch(name):
+        return name
+    raise ParameterError(
+        f"A model cannot be registered as {name!r}.",
+        remedy="Begin with a letter and go on with letters, digits, '_', '-' or '.', at most 100.",
+    )
+
+
+def require_alias(alias: str) -> str:
+    """Return an alias if it is allowed.
+
+    Raises:
+        ParameterError: It is not; "latest" and "v1" mean something to MLflow.
+    """
+    reserved = alias.lower() == "latest" or re.fullmatch(r"[vV]\d+", alias)
+    if _ALIAS.fullmatch(alias) and not reserved:
+        return alias
+    raise ParameterError(
+        f"A version cannot have the alias {alias!r}.",
+        remedy="Begin with a letter and go on with letters, digits, '_' or '-', at most 100; not "
+        "'latest', and not 'v' with a number.",
+    )
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let one process of this machine register under a name at a time; the lock ends with us."""
+    folder = settings().run_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"registry-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

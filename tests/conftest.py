@@ -1,0 +1,66 @@
+"""Every test run has a home and ports of its own, set before anything reads the settings.
+
+A test that asks for `servers` gets real ones, started once a run. The variables are set for the
+whole run because prefect and mlflow read theirs when they are imported, whichever test is first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+_HOME = Path(tempfile.mkdtemp(prefix="headrace-tests-"))
+
+
+def _free_ports(count: int) -> list[str]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [str(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _enter_own_home() -> None:
+    for name in [name for name in os.environ if name.startswith(("HEADRACE_", "PREFECT_"))]:
+        del os.environ[name]
+    prefect_port, mlflow_port = _free_ports(2)
+    os.environ["HEADRACE_HOME"] = str(_HOME)
+    os.environ["HEADRACE_PREFECT_PORT"] = prefect_port
+    os.environ["HEADRACE_MLFLOW_PORT"] = mlflow_port
+    from flows._services import apply_client_environment
+
+    apply_client_environment()
+
+
+_enter_own_home()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Settings]:
+    """A real Prefect and a real MLflow server, for the whole run; the settings name them."""
+    from flows import _services
+    from headrace.settings import settings
+
+    _services.up(only=("prefect", "mlflow"))
+    yield settings()
+    _services.down()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker("server")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)

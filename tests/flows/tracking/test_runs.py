@@ -1,0 +1,305 @@
+"""What a flow's run looks like in MLflow."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+def _children(client: MlflowClient, parent: str) -> dict[str, Run]:
+    experiment = client.get_run(parent).info.experiment_id
+    found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
+    return {run.info.run_name: run for run in found}
+
+
+def _files(client: MlflowClient, run_id: str, folder: str) -> set[str]:
+    return {Path(entry.path).name for entry in client.list_artifacts(run_id, folder)}
+
+
+def test_a_flow_is_one_run_with_a_child_for_each_node_that_trained(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    told = story().start()
+
+    told.whole_flow(made)
+    told.finish()
+
+    parent = client.get_run(told.mlflow_run_id)
+    assert client.get_experiment(parent.info.experiment_id).name == told.run.flow
+    assert parent.info.run_name == f"{told.run.flow} {told.run.id[:8]}"
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["mlflow.user"] == "ada"
+    children = _children(client, told.mlflow_run_id)
+    assert children.keys() == {"shallow", "deep"}
+    assert {child.info.status for child in children.values()} == {"FINISHED"}
+
+
+def test_a_child_has_parameters_figures_and_what_the_compare_page_does_not_show_by_itself(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    told = story().start()
+
+    told.whole_flow(made)
+    told.finish()
+
+    child = _children(client, told.mlflow_run_id)["deep"]
+    assert child.data.params["max_depth"] == "3"
+    assert child.data.params["search.rounds"] == "5"
+    assert child.data.params["data.train"] == made.train.digest
+    assert child.data.params["data.validation"] == made.validation.digest
+    assert child.data.params["model.digest"] == made.deep.digest
+    assert len(child.data.params["code.digest"]) == 16
+    assert child.data.metrics["validation_auc"] == pytest.approx(made.deep.card.metrics["auc"])
+    assert child.data.metrics["model_bytes"] == len(made.deep.read("model.ubj"))
+    assert 0 < child.data.metrics["latency_p50_ms"] <= child.data.metrics["latency_p99_ms"]
+    assert child.data.metrics["fit_seconds"] == made.deep.notes["fit_seconds"]
+    losses = client.get_metric_history(child.info.run_id, "validation_loss")
+    assert [m.step for m in losses] == made.deep.card.curves["learning"]["round"]
+    assert _files(client, child.info.run_id, "") >= {
+        "roc.png",
+        "precision_recall.png",
+        "calibration.png",
+        "importance.png",
+        "slices.png",
+        "learning.png",
+    }
+
+
+def test_the_code_of_a_node_shows_in_the_digest_and_its_packages_do_not(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    fitted_on = {"train": made.train, "validation": made.validation}
+    codes = {}
+
+    for name, code, package in (("a", "1", "3.2"), ("b", "1", "3.3"), ("c", "2", "3.2")):
+        told = story().start()
+        parts = [
+            {"kind": "code", "name": "structure", "digest": code},
+            {"kind": "package", "name": "xgboost", "digest": package},
+        ]
+        told.node("train", {"result": made.deep}, fitted_on, key_parts=parts)
+        told.finish()
+        child = _children(client, told.mlflow_run_id)["train"]
+        codes[name] = child.data.params["code.digest"]
+
+    assert codes["a"] == codes["b"] != codes["c"]
+
+
+def test_data_is_logged_with_the_digest_of_all_of_it_and_its_schema(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    told = story().start()
+
+    told.whole_flow(made)
+    told.finish()
+
+    child = _children(client, told.mlflow_run_id)["deep"]
+    inputs = {entry.tags[0].value: entry.dataset for entry in child.inputs.dataset_inputs}
+    assert inputs.keys() == {"training", "validation"}
+    assert inputs["training"].digest == made.train.digest[:36]
+    source = json.loads(inputs["training"].source)
+    assert source["artifact"] == f"artifact:{made.train.digest}"
+    assert json.loads(inputs["training"].profile) == {"num_rows": 200}
+    columns = {c["name"]: c for c in json.loads(inputs["training"].schema)["mlflow_colspec"]}
+    assert columns["wind"] == {"type": "double", "name": "wind", "required": False}
+    parent = client.get_run(told.mlflow_run_id)
+    assert {e.dataset.name for e in parent.inputs.dataset_inputs} == {"ingest", "test"}
+
+
+def test_selection_and_evaluation_are_figures_and_files_of_the_parent(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    told = story().start()
+
+    told.whole_flow(made)
+    told.finish()
+
+    parent = client.get_run(told.mlflow_run_id)
+    auc = made.evaluation.document["metrics"]["auc"]
+    assert parent.data.metrics["test_auc"] == pytest.approx(auc["value"])
+    assert parent.data.metrics["test_auc_low"] == pytest.approx(auc["low"])
+    assert parent.data.metrics["test_auc_high"] == pytest.approx(auc["high"])
+    assert parent.data.metrics["test_baseline_auc"] == 0.5
+    assert parent.data.metrics["test_rows"] == 120
+    assert parent.data.params["selected.select"] == made.selected.digest
+    assert parent.data.params["evaluate.data.test"] == made.test.digest
+    assert parent.data.params["ingest.data"] == made.flights.digest
+    assert parent.data.metrics["deep.validation_auc"] == pytest.approx(
+        made.deep.card.metrics["auc"]
+    )
+    assert _files(client, told.mlflow_run_id, "evaluation/evaluate") == {
+        "evaluation.json",
+        "roc.png",
+        "precision_recall.png",
+        "calibration.png",
+        "slices.png",
+    }
+    assert _files(client, told.mlflow_run_id, "selection") == {"select.json", "select.md"}
+    assert _files(client, told.mlflow_run_id, "reports") == {"select.json"}
+
+
+def test_what_was_reused_gets_no_child_but_a_link_and_the_figures_of_the_run_that_made_it(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    first = story().start()
+    first.whole_flow(made)
+    first.finish()
+    second = story().start()
+
+    second.whole_flow(made, state="cached")
+    second.finish()
+
+    maker = _children(client, first.mlflow_run_id)["deep"]
+    assert _children(client, second.mlflow_run_id) == {}
+    parent = client.get_run(second.mlflow_run_id)
+    link = parent.data.tags["headrace.reused.deep"]
+    assert link.endswith(f"/#/experiments/{maker.info.experiment_id}/runs/{maker.info.run_id}")
+    assert f"[made by this run]({link})" in parent.data.tags["mlflow.note.content"]
+    copied = {k: parent.data.metrics[f"deep.{k}"] for k in maker.data.metrics}
+    assert copied == maker.data.metrics
+    before = client.get_run(first.mlflow_run_id).data
+    assert {k: v for k, v in parent.data.metrics.items() if k.startswith("test_")} == {
+        k: v for k, v in before.metrics.items() if k.startswith("test_")
+    }
+    assert parent.data.params == before.params
+
+
+def test_a_model_that_was_made_unrecorded_gets_its_child_when_it_is_reused(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    from operators.train_xgboost import train_xgboost
+
+    fitted_on = {"train": made.train, "validation": made.validation}
+    unrecorded = train_xgboost(made.train, made.validation, n_estimators=2, max_depth=2)
+    told = story().start()
+
+    told.node("train", {"result": unrecorded}, fitted_on, state="cached", reused_from="i1")
+    told.finish()
+
+    child = _children(client, told.mlflow_run_id)["train"]
+    assert child.data.tags["headrace.state"] == "cached"
+    assert child.data.tags["headrace.reused_from"] == "i1"
+
+
+def test_a_failed_flow_keeps_what_was_done_and_says_why(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    told = story().start()
+    fitted_on = {"train": made.train, "validation": made.validation}
+
+    told.node("shallow", {"result": made.shallow}, fitted_on)
+    told.node("deep", {}, fitted_on, state="failed", message="Out of memory.\n  Fix: Use less.")
+    told.finish("failed", "Node 'deep' failed: Out of memory.", nodes_failed=1)
+
+    parent = client.get_run(told.mlflow_run_id)
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags["headrace.message"] == "Node 'deep' failed: Out of memory."
+    note = parent.data.tags["mlflow.note.content"]
+    assert "| deep | deep | failed | 2.50 | Out of memory. |" in note
+    assert parent.data.metrics["nodes_failed"] == 1
+    assert _children(client, told.mlflow_run_id).keys() == {"shallow"}
+
+
+def test_links_lead_to_the_run_the_experiment_and_prefect(
+    story: Callable[..., Any], log: Any, client: MlflowClient, mlflow_url: str
+) -> None:
+    told = story(prefect_run_id="0192-abc").start()
+
+    told.finish()
+
+    parent = client.get_run(told.mlflow_run_id)
+    experiment = f"{mlflow_url}/#/experiments/{parent.info.experiment_id}/runs"
+    links = log.links(told.run.id)
+    assert (links.run, links.experiment) == (f"{experiment}/{told.mlflow_run_id}", experiment)
+    prefect = parent.data.tags["prefect.flow_run_url"]
+    assert prefect.endswith("/runs/flow-run/0192-abc")
+    assert f"({prefect})" in parent.data.tags["mlflow.note.content"]
+    assert parent.data.tags["headrace.run"] == f"run:{told.run.id}"
+
+
+def test_parameters_of_the_flow_the_plan_and_the_summary_are_kept(
+    story: Callable[..., Any], client: MlflowClient
+) -> None:
+    told = story(parameters={"month": 3, "label": {"minutes": 15.0}, "long": "x" * 7000})
+
+    told.start(nodes=20, digest="abc")
+    told.finish(executed=3, seconds=1.5, machine="two cores")
+
+    parent = client.get_run(told.mlflow_run_id)
+    assert parent.data.params["month"] == "3"
+    assert parent.data.params["label.minutes"] == "15.0"
+    assert parent.data.params["long"] == "x" * 5999 + "…"
+    assert parent.data.tags["headrace.plan.nodes"] == "20"
+    assert parent.data.tags["headrace.plan.digest"] == "abc"
+    assert parent.data.metrics == {"executed": 3.0, "seconds": 1.5}
+    assert parent.data.tags["headrace.machine"] == "two cores"
+
+
+def test_a_resumed_run_goes_on_in_the_same_place(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    first = story().start()
+    first.node("ingest", {"result": made.flights})
+    first.finish("failed", "The machine was tired.")
+
+    again = story(id=first.run.id, mlflow_run_id=first.mlflow_run_id).start()
+    status_meanwhile = client.get_run(again.mlflow_run_id).info.status
+    again.whole_flow(made)
+    again.finish()
+
+    assert again.mlflow_run_id == first.mlflow_run_id
+    assert status_meanwhile == "RUNNING"
+    assert client.get_run(first.mlflow_run_id).info.status == "FINISHED"
+
+
+def test_nodes_may_finish_in_many_threads_at_once(
+    story: Callable[..., Any], made: Any, client: MlflowClient
+) -> None:
+    told = story().start()
+    fitted_on = {"train": made.train, "validation": made.validation}
+
+    threads = [
+        threading.Thread(target=told.node, args=(f"n{n}", {"result": made.deep}, fitted_on))
+        for n in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told.finish()
+
+    children = _children(client, told.mlflow_run_id)
+    assert children.keys() == {f"n{n}" for n in range(6)}
+    assert {c.data.params["model.digest"] for c in children.values()} == {made.deep.digest}
+    note = client.get_run(told.mlflow_run_id).data.tags["mlflow.note.content"]
+    assert note.count("[training run]") == 6
+
+
+def test_a_training_node_costs_one_batch_and_a_reused_flow_two(
+    story: Callable[..., Any], made: Any, gateway: Any, tmp_path: Path
+) -> None:
+    from flows.tracking import MlflowRunLog
+
+    log = MlflowRunLog(gateway.url, home=tmp_path)
+    told = story(log).start()
+    fitted_on = {"train": made.train, "validation": made.validation}
+    before = gateway.count("log-batch")
+
+    told.node("train", {"result": made.deep}, fitted_on)
+
+    assert gateway.count("log-batch") - before == 1
+    told.finish()
+    again = story(log, parameters={"month": 3}).start()
+    before = gateway.count("log-batch")
+    again.whole_flow(made, state="cached")
+    again.finish()
+    assert gateway.count("log-batch") - before == 1
