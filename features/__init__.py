@@ -1,0 +1,1 @@
+"""This package holds what is known about entities: views, joins, and the door to Feast."""

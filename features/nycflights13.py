@@ -96,7 +96,7 @@ class AirportRecord(Schema, Protocol):
 
 
 class Flight(Schema, Protocol):
-    """This is a flight with the moment of the decision and the moments its outcome became known."""
+    """This is a flight with the moment of its decision and those its outcome was known at."""
 
     flight_id: Annotated[
         str, Col(role="entity", known_at="decided_at", description="date/origin/flight/departure")

@@ -11,10 +11,18 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features._published import (
+    Published,
+    folder_of,
+    is_published,
+    published,
+    registry_file,
+    version_of,
+)
 from features.view import FeatureView
 from headrace.errors import StoreError
 
@@ -23,66 +31,8 @@ if TYPE_CHECKING:
     from feast import FeatureStore, RepoConfig
 
 PROJECT = "headrace"
+__all__ = ["Published", "feature_store", "is_published", "publish_rows", "published"]
 _METRICS_FOLDER = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """This is what is published of a view.
-
-    Args:
-        view: Name of the view.
-        digest: Digest of its rows.
-        version: Digest of its definition.
-        rows: Number of rows.
-        file: Name of the Parquet file, in the view's folder.
-        newest_event: Latest event time, ISO 8601 in UTC.
-        newest_known: Latest known time, likewise: how fresh the view is.
-        published_at: When it was published, likewise.
-    """
-
-    view: str
-    digest: str
-    version: str
-    rows: int
-    file: str
-    newest_event: str
-    newest_known: str
-    published_at: str
-
-
-def version_of(view: FeatureView) -> str:
-    """Return the digest of what the view promises; its code is not part of it."""
-    from headrace.content import document_digest
-
-    return document_digest(view.definition())[:16]
-
-
-def published(view: str) -> Published | None:
-    """Return what is published of a view, None when nothing is. Feast is not imported.
-
-    Raises:
-        StoreError: The record cannot be read.
-    """
-    record = _folder(view) / "published.json"
-    if not record.is_file():
-        return None
-    try:
-        return Published(**json.loads(record.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise StoreError(
-            f"The record of what is published of view '{view}' cannot be read: {record}.",
-            remedy="Remove the file and publish the view again.",
-        ) from error
-
-
-def is_published(view: FeatureView, digest: str) -> Published | None:
-    """Return what is published of a view if it is these rows under this definition and intact."""
-    found = published(view.name)
-    if found is None or found.digest != digest or found.version != version_of(view):
-        return None
-    intact = (_folder(view.name) / found.file).is_file() and _registry().is_file()
-    return found if intact else None
 
 
 def publish_rows(view: FeatureView, rows: pa.Table, *, digest: str) -> Published:
@@ -103,7 +53,7 @@ def publish_rows(view: FeatureView, rows: pa.Table, *, digest: str) -> Published
         done = is_published(view, digest)
         if done is not None:
             return done
-        folder = _folder(view.name)
+        folder = folder_of(view.name)
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{digest}.parquet"
         if not file.is_file():
@@ -131,7 +81,7 @@ def feature_store() -> FeatureStore:
     takes rows that were not known yet.
     """
     FeatureStore, RepoConfig = _feast()
-    folder = _folder("")
+    folder = folder_of("")
     folder.mkdir(parents=True, exist_ok=True)
     config = RepoConfig(
         project=PROJECT,
@@ -139,7 +89,7 @@ def feature_store() -> FeatureStore:
         repo_path=folder,
         registry={
             "registry_type": "sql",
-            "path": f"sqlite:///{_registry()}",
+            "path": f"sqlite:///{registry_file()}",
             "cache_ttl_seconds": 0,
         },
         offline_store={"type": "duckdb"},
@@ -232,13 +182,3 @@ def _lock(folder: Path) -> Iterator[None]:
     with open(folder / ".lock", "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _folder(view: str) -> Path:
-    from headrace.settings import settings
-
-    return settings().home / "features" / view
-
-
-def _registry() -> Path:
-    return _folder("") / "registry.db"

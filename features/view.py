@@ -7,15 +7,15 @@ short one to copy.
 
 from __future__ import annotations
 
-import re
-import types
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import DataError, DefinitionError, LeakageError
-from headrace.schemas import Column, DType, TableSchema, schema_of
+from features._view_rows import EXPIRES, computed_rows, require_known_after_event
+from features._view_rules import as_schema, check_view, feature_columns, require_name
+from headrace.errors import DefinitionError
+from headrace.schemas import Column, DType, TableSchema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     Compute = Callable[[pa.Table], pa.Table | pd.DataFrame]
 
-EXPIRES = "expires_at"
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+__all__ = ["EXPIRES", "Entity", "FeatureView", "require_known_after_event"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class Entity:
     description: str = ""
 
     def __post_init__(self) -> None:
-        _require_name("Entity", self.name)
+        require_name("Entity", self.name)
         if self.dtype not in ("string", "int"):
             raise DefinitionError(
                 f"Entity '{self.name}' is identified by '{self.column}' of type {self.dtype}, "
@@ -55,7 +54,7 @@ class Entity:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureView:
-    """This is what is known about entities over time: facts, and the function that computes them.
+    """This is what is known about entities over time, and the function that computes it.
 
     Args:
         name: Lower-case name, unique among all views.
@@ -90,19 +89,18 @@ class FeatureView:
     tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require_name("Feature view", self.name)
+        require_name("Feature view", self.name)
         # schemas are kept as values, so that equal views are equal and pickles are self-contained
-        object.__setattr__(self, "source", _as_schema(self.name, "source", self.source))
-        object.__setattr__(self, "features", _feature_columns(self))
+        object.__setattr__(self, "source", as_schema(self.name, "source", self.source))
+        object.__setattr__(self, "features", feature_columns(self))
         object.__setattr__(self, "entities", tuple(self.entities))
         object.__setattr__(self, "tags", tuple(self.tags))
-        _check_parts(self)
-        _check_compute(self)
+        check_view(self)
 
     @property
     def source_schema(self) -> TableSchema:
         """The columns that `compute` reads."""
-        return _as_schema(self.name, "source", self.source)
+        return as_schema(self.name, "source", self.source)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -153,21 +151,7 @@ class FeatureView:
             DataError: `compute` returned something that is no table.
             LeakageError: A row claims to be known before it happened.
         """
-        from headrace.conform import as_arrow, conform
-
-        read = conform(source, self.source_schema, where=f"The source of view '{self.name}'")
-        made = self.compute(read)
-        if made is None:
-            raise DataError(
-                f"View '{self.name}' computed nothing: `{self.compute.__name__}` returned None.",
-                remedy="Return the table of the view's rows.",
-            )
-        table = as_arrow(made)
-        if self.ttl is not None and self.event_time in table.column_names:
-            table = _with_expiry(table, self.event_time, self.ttl)
-        table = conform(table, self.schema, where=f"What view '{self.name}' computed")
-        require_known_after_event(table, self.schema)
-        return table
+        return computed_rows(self, source)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -175,101 +159,3 @@ class FeatureView:
         from pydantic_core import core_schema
 
         return core_schema.is_instance_schema(cls)
-
-
-def require_known_after_event(table: pa.Table, schema: TableSchema) -> None:
-    """Refuse view rows that claim to be known before they happened.
-
-    Raises:
-        LeakageError: A row's known time lies before its event time; the first is shown.
-    """
-    import pyarrow.compute as pc
-
-    event, known = schema.the("event_time").name, schema.the("known_time").name
-    early = pc.less(table.column(known), table.column(event))
-    count = pc.sum(early).as_py() or 0
-    if not count:
-        return
-    row = early.index(True).as_py()
-    keys = ", ".join(f"{c.name} {table[c.name][row].as_py()!r}" for c in schema.with_role("entity"))
-    raise LeakageError(
-        f"{count:,} rows of view '{schema.name}' claim to be known before they happened, the first "
-        f"in row {row:,} ({keys}): '{known}' is {table[known][row].as_py().isoformat()} but "
-        f"'{event}' is {table[event][row].as_py().isoformat()}.",
-        remedy=f"Set '{known}' to the moment from which the value could be used.",
-    )
-
-
-def _with_expiry(table: pa.Table, event_time: str, ttl: timedelta) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not pa.types.is_timestamp(table.schema.field(event_time).type):
-        return table  # conform says what is wrong with it
-    expires = pc.add(table.column(event_time), pa.scalar(ttl, pa.duration("us")))
-    kept = [n for n in table.column_names if n != EXPIRES]
-    return table.select(kept).append_column(EXPIRES, expires)
-
-
-def _as_schema(view: str, part: str, given: type | TableSchema) -> TableSchema:
-    schema = given if isinstance(given, TableSchema) else schema_of(given)
-    if schema is None or not schema.columns:
-        raise DefinitionError(
-            f"Feature view '{view}' has a {part} without columns.",
-            remedy="Give a schema class with one annotated column a line.",
-        )
-    return schema
-
-
-def _feature_columns(view: FeatureView) -> tuple[Column, ...]:
-    given = view.features
-    columns = (
-        given if isinstance(given, tuple) else _as_schema(view.name, "features", given).columns
-    )
-    return tuple(
-        replace(c, role="feature", nullable=True, source=view.name, known_at=view.known_time)
-        for c in columns
-    )
-
-
-def _check_parts(view: FeatureView) -> None:
-    wrong: tuple[str, str] | None = None
-    reserved = (*view.keys, view.event_time, view.known_time, EXPIRES)
-    names = [c.name for c in view.columns]
-    taken = [n for n in names if n in reserved or names.count(n) > 1]
-    if not view.entities:
-        wrong = "has no entity", "Say what its rows are about: `entities=(AIRPORT,)`."
-    elif not names:
-        wrong = "has no features", "Declare at least one feature column."
-    elif len(set(reserved)) < len(reserved):
-        doubled = next(n for n in reserved if reserved.count(n) > 1)
-        wrong = f"uses column '{doubled}' for two purposes", "Give every key and time its own."
-    elif taken:
-        wrong = f"has a feature '{taken[0]}', a name that is already taken", "Rename the feature."
-    elif view.ttl is not None and view.ttl <= timedelta(0):
-        wrong = f"has a ttl of {view.ttl}", "Use more than zero, or None for no limit."
-    elif not view.owner.strip() or not view.description.strip():
-        missing = "owner" if not view.owner.strip() else "description"
-        wrong = f"has no {missing}", "Say who answers for it and what it is, for those who search."
-    if wrong:
-        raise DefinitionError(f"Feature view '{view.name}' {wrong[0]}.", remedy=wrong[1])
-
-
-def _check_compute(view: FeatureView) -> None:
-    compute: object = view.compute
-    if isinstance(compute, types.FunctionType) and compute.__qualname__.isidentifier():
-        return
-    shown = getattr(compute, "__qualname__", None) or repr(compute)
-    raise DefinitionError(
-        f"Feature view '{view.name}' computes with {shown}, which is not a function of a module.",
-        remedy="Write `def compute(source): ...` at the top level of the view's file: "
-        "its code is part of the cache key, and other processes find it by name.",
-    )
-
-
-def _require_name(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise DefinitionError(
-            f"{what} '{name}' has a name that is not lower-case letters, digits and underscores.",
-            remedy="Name it like 'airport_weather'.",
-        )

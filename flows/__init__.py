@@ -1,0 +1,1 @@
+"""This package holds what runs: flows, and the doors to Prefect and MLflow."""

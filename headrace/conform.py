@@ -104,7 +104,7 @@ def conform(table: pa.Table, schema: TableSchema, *, where: str) -> pa.Table:
     problems = list(_missing(table, schema))
     arrays = []
     for column in schema.columns:
-        if column.name not in table.column_names:
+        if table.column_names.count(column.name) != 1:
             continue
         array, problem = _conformed(table.column(column.name), column)
         arrays.append(array)
@@ -116,6 +116,8 @@ def conform(table: pa.Table, schema: TableSchema, *, where: str) -> pa.Table:
             f"{where} does not fit schema '{schema.name}': {listed}",
             remedy="Correct the data, or declare the schema as the data is.",
         )
+    if not arrays:
+        return table.select([])  # without columns, the number of rows is all there is
     return pa.table(dict(zip(schema.names, arrays, strict=True)))
 
 
@@ -139,6 +141,8 @@ def _conformed(array: pa.ChunkedArray, column: Column) -> tuple[pa.ChunkedArray,
         )
     if array.type == wanted:
         return _checked_categories(array, column)
+    if array.null_count == len(array):  # nothing is in it, so it may be of any type
+        return pa.chunked_array([pa.nulls(len(array), wanted)]), None
     has = _dtype_of(array.type)
     if has == "timestamp" and column.dtype == "timestamp" and array.type.tz is None:
         return array, f"column '{column.name}' holds times without a time zone."
@@ -147,8 +151,8 @@ def _conformed(array: pa.ChunkedArray, column: Column) -> tuple[pa.ChunkedArray,
         allowed |= {"int", "float"}
     if column.dtype in ("string", "category"):
         allowed |= {"string", "category"}
-    if has not in allowed and array.null_count < len(array):
-        example = next(v for v in array.to_pylist() if v is not None)
+    if has not in allowed:
+        example = array.drop_null()[0].as_py()
         return array, (
             f"column '{column.name}' is {column.dtype} but holds {array.type}, such as {example!r}."
         )
@@ -158,7 +162,7 @@ def _conformed(array: pa.ChunkedArray, column: Column) -> tuple[pa.ChunkedArray,
         cast = array.dictionary_encode() if column.dtype == "category" else array
         return _checked_categories(cast.cast(wanted), column)
     except pa.ArrowInvalid as error:
-        return array, f"column '{column.name}' is {column.dtype}, but {error}."
+        return array, f"column '{column.name}' is {column.dtype}, but {str(error).rstrip('.')}."
 
 
 def _checked_categories(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import StoreError
+from headrace.errors import DefinitionError, StoreError, UnknownNameError
 from headrace.schemas import TableSchema
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from headrace.models import ModelCard
     from headrace.store import Store
+
+CARD = "model.json"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -116,9 +118,20 @@ class FilesContent:
     def of_model(
         cls, files: Mapping[str, bytes], *, card: ModelCard, notes: Mapping[str, Any] | None
     ) -> FilesContent:
-        """Hold a model's files in memory, the card among them."""
+        """Hold a model's files in memory, the card among them.
+
+        Raises:
+            DefinitionError: A file is no bytes, or has the name of the card.
+        """
+        for name, data in files.items():
+            if name == CARD or not isinstance(data, bytes):
+                wrong = "has the name of its card" if name == CARD else f"is {type(data).__name__}"
+                raise DefinitionError(
+                    f"File '{name}' of a model {wrong}.",
+                    remedy="Give every file a name of its own and its content as bytes.",
+                )
         card_bytes = json.dumps(card.to_json(), indent=1, sort_keys=True).encode()
-        return cls(files={**files, "model.json": card_bytes}, notes=dict(notes or {}))
+        return cls(files={**files, CARD: card_bytes}, notes=dict(notes or {}))
 
     @functools.cached_property
     def digest(self) -> str:
@@ -135,7 +148,15 @@ class FilesContent:
         return tuple(sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()))
 
     def read(self, name: str) -> bytes:
-        """Return a file's content."""
+        """Return a file's content.
+
+        Raises:
+            UnknownNameError: There is no such file.
+        """
+        if name not in self.names():
+            raise UnknownNameError.of(
+                "file of the model", name, self.names(), remedy="Read a file that the model has."
+            )
         if self.stored_in is not None:
             return (self.stored_in / name).read_bytes()
         return self.files[name]
@@ -166,8 +187,23 @@ class DocumentContent:
 
     @classmethod
     def of(cls, document: Mapping[str, Any], *, notes: Mapping[str, Any] | None) -> DocumentContent:
-        """Hold a document in memory; what JSON cannot hold is refused here."""
-        plain: dict[str, Any] = json.loads(json.dumps(dict(document)))
+        """Hold a document in memory.
+
+        Raises:
+            DefinitionError: It holds what JSON cannot, or is no mapping with text keys.
+        """
+        try:
+            plain: dict[str, Any] = json.loads(json.dumps(dict(document)))
+        except (TypeError, ValueError) as error:
+            raise DefinitionError(
+                f"The document cannot be written as JSON: {error}.",
+                remedy="Hold numbers, text, lists and dicts; write numpy values as `float(x)`.",
+            ) from error
+        if not all(isinstance(key, str) for key in document):
+            raise DefinitionError(
+                f"The document has keys that are no text: {sorted(map(repr, document))[:3]}.",
+                remedy="Use text keys.",
+            )
         return cls(load=lambda: plain, notes=dict(notes or {}))
 
     @functools.cached_property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast, overload
 
 from headrace.artifacts import Artifact, Partitions, Report
-from headrace.errors import DefinitionError, ParameterError
+from headrace.errors import DefinitionError, HeadraceError, ParameterError
 from headrace.operation import Operator
+from headrace.symbols import TraceStopped
 from headrace.tracing import current_tracer
 
 A = TypeVar("A", bound=Artifact)
@@ -22,7 +23,7 @@ class FlowTracer(Protocol):
         ...
 
     def condition(
-        self, report: Artifact, *, expected: bool
+        self, report: object, *, expected: bool
     ) -> contextlib.AbstractContextManager[None]:
         """Let the nodes of the block run only if the report turns out as expected."""
         ...
@@ -31,6 +32,10 @@ class FlowTracer(Protocol):
         self, operator: Operator[..., Any], over: str, kwargs: Mapping[str, Any]
     ) -> object:
         """Record a call for every partition of the argument `over`."""
+        ...
+
+    def stop(self, reason: TraceStopped) -> TraceStopped:
+        """Note why the flow body cannot be read on, and return it to be raised."""
         ...
 
 
@@ -49,24 +54,28 @@ def flow_tracer(what: str) -> FlowTracer:
     return cast(FlowTracer, tracer)
 
 
-@contextlib.contextmanager
-def when(report: Report) -> Iterator[None]:
-    """Run the operators of the block only if the report passed.
+def refusal(error: HeadraceError, *, rule: str = "definition") -> BaseException:
+    """Return what to raise: in a flow body what stops the plan, elsewhere the error itself."""
+    tracer = current_tracer()
+    if tracer is None:
+        return error
+    return tracer.stop(TraceStopped(error.problem, remedy=error.remedy, rule=rule))
+
+
+def when(report: Report) -> contextlib.AbstractContextManager[None]:
+    """Run the operators of a `with` block only if the report passed.
 
     What is skipped is shown as skipped, and so is what needs it.
 
     Args:
         report: The report whose `passed` decides.
     """
-    with flow_tracer("when").condition(report, expected=True):
-        yield
+    return flow_tracer("when").condition(report, expected=True)
 
 
-@contextlib.contextmanager
-def otherwise(report: Report) -> Iterator[None]:
-    """Run the operators of the block only if the report did not pass; see `when`."""
-    with flow_tracer("otherwise").condition(report, expected=False):
-        yield
+def otherwise(report: Report) -> contextlib.AbstractContextManager[None]:
+    """Run the operators of a `with` block only if the report did not pass; see `when`."""
+    return flow_tracer("otherwise").condition(report, expected=False)
 
 
 @overload
@@ -90,12 +99,22 @@ def map_over(
 
     Raises:
         ParameterError: Every argument is fixed.
+        DefinitionError: It is given a flow or a plain function.
     """
+    if not isinstance(operator, Operator):
+        raise refusal(
+            DefinitionError(
+                f"`map_over` takes an operator, got {operator!r}.",
+                remedy="Call it in a list comprehension: `[f(item) for item in items]`.",
+            )
+        )
     argument = next((n for n in operator.signature.order if n not in fixed), None)
     if argument is None:
-        raise ParameterError(
-            f"`map_over` of operator '{operator.name}' fixes every argument.",
-            remedy="Leave out the argument that takes the items.",
+        raise refusal(
+            ParameterError(
+                f"`map_over` of operator '{operator.name}' fixes every argument.",
+                remedy="Leave out the argument that takes the items.",
+            )
         )
     if not isinstance(over, Partitions):
         return [operator(**{argument: item}, **fixed) for item in over]

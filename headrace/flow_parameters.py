@@ -1,17 +1,19 @@
-"""This module makes one pydantic model of a flow's parameters: what forms and checks are made from."""
+"""This module makes one pydantic model of a flow's parameters, for forms and for checks."""
 
 from __future__ import annotations
 
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Artifact
 from headrace.errors import DefinitionError, ParameterError, did_you_mean
-from headrace.signature import slot_of
+from headrace.signature import leaves
+from headrace.slots import Slot, slot_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -24,13 +26,20 @@ class FlowParameters:
     Args:
         flow: Name of the flow.
         model: The pydantic model of the plain parameters; it forbids unknown names.
-        artifacts: Names of parameters that take artifacts; only a calling flow or a notebook can
-            give those, so such a flow has no launch form.
+        slots: The parameters that take artifacts; only a calling flow or a notebook can give
+            those, so such a flow has no launch form.
+        defaults: Their defaults, None for an optional one.
     """
 
     flow: str
     model: type[BaseModel]
-    artifacts: tuple[str, ...]
+    slots: tuple[Slot, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """The names of the parameters that take artifacts."""
+        return tuple(slot.name for slot in self.slots)
 
     @classmethod
     def of(cls, body: Callable[..., Any], name: str) -> FlowParameters:
@@ -42,42 +51,47 @@ class FlowParameters:
         from pydantic import ConfigDict, Field, create_model
         from pydantic.errors import PydanticUserError
 
-        hints = typing.get_type_hints(body, include_extras=True)
+        try:
+            hints = typing.get_type_hints(body, include_extras=True)
+        except NameError as error:
+            raise DefinitionError(
+                f"Flow '{name}' has a type hint that cannot be resolved: {error}.",
+                remedy="Import the types at the top of the module, not under TYPE_CHECKING.",
+            ) from error
         described = described_arguments(body.__doc__ or "")
         fields: dict[str, Any] = {}
-        artifacts = []
+        slots: list[Slot] = []
+        defaults: dict[str, Any] = {}
         for parameter in inspect.signature(body).parameters.values():
-            if parameter.name not in hints or parameter.kind in (
-                parameter.VAR_POSITIONAL,
-                parameter.VAR_KEYWORD,
-            ):
-                raise DefinitionError(
-                    f"Parameter '{parameter}' of flow '{name}' has no name or no type.",
-                    remedy="Give every parameter of the flow a name and a type.",
-                )
+            _refuse_unnamed(parameter, hints, name)
+            given = parameter.default is not inspect.Parameter.empty
             hint = hints[parameter.name]
-            if slot_of(parameter.name, hint) is not None:
-                artifacts.append(parameter.name)
+            slot = slot_of(parameter.name, hint)
+            if slot is None:
+                default = parameter.default if given else ...
+                shown = Field(default, description=described.get(parameter.name))
+                fields[parameter.name] = (_with_pattern(hint), shown)
                 continue
-            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[parameter.name] = (
-                _with_pattern(hint),
-                Field(default, description=described.get(parameter.name)),
-            )
-        title = "".join(part.title() for part in name.split("_")) + "Parameters"
+            slots.append(slot)
+            if given or slot.optional:
+                defaults[parameter.name] = parameter.default if given else None
         try:
-            model = create_model(
-                title,
-                __config__=ConfigDict(extra="forbid", validate_default=True),
-                __doc__=inspect.cleandoc(body.__doc__ or "").split("\n\n", 1)[0],
-                **fields,
-            )
-        except PydanticUserError as error:
+            with warnings.catch_warnings():
+                # a field may be named as an attribute that nobody uses here, such as `schema`
+                warnings.filterwarnings("ignore", "Field name .* shadows an attribute")
+                model = create_model(
+                    "".join(part.title() for part in name.split("_")) + "Parameters",
+                    __config__=ConfigDict(extra="forbid", validate_default=True),
+                    __doc__=inspect.cleandoc(body.__doc__ or "").split("\n\n", 1)[0],
+                    **fields,
+                )
+        except (PydanticUserError, NameError) as error:
+            why = error.message if isinstance(error, PydanticUserError) else str(error)
             raise DefinitionError(
-                f"Flow '{name}' has a parameter that no form can show: {error.message}",
+                f"Flow '{name}' has a parameter that no form can show: {why}",
                 remedy="Use plain types, Enum, Literal, dates or pydantic models.",
             ) from error
-        return cls(flow=name, model=model, artifacts=tuple(artifacts))
+        return cls(flow=name, model=model, slots=tuple(slots), defaults=defaults)
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments in their types, defaults filled in.
@@ -87,26 +101,44 @@ class FlowParameters:
         """
         from pydantic import ValidationError
 
-        given = {k: v for k, v in arguments.items() if k not in self.artifacts}
+        made: dict[str, Any] = {}
+        plain = {k: v for k, v in arguments.items() if k not in self.artifacts}
+        values = {k: v for k, v in plain.items() if not _holds_artifact(v)}
+        problems = [
+            f"parameter '{name}' takes a plain value, got the artifact {plain[name]!r}."
+            for name in plain.keys() - values.keys()
+        ]
+        problems += self._artifact_problems(arguments)
         try:
-            checked = self.model(**given)
+            checked = self.model(**values)
+            made = {name: getattr(checked, name) for name in self.model.model_fields}
         except ValidationError as error:
             known = [*self.model.model_fields, *self.artifacts]
-            problems = [_problem(dict(e), known) for e in error.errors()]
+            found = [e for e in error.errors() if e["loc"][0] not in plain.keys() - values.keys()]
+            problems = [_problem(dict(e), known) for e in found] + problems
+        if problems:
             listed = problems[0] if len(problems) == 1 else "".join(f"\n  - {p}" for p in problems)
             raise ParameterError(
                 f"Flow '{self.flow}' cannot start: {listed}",
-                remedy=f"See its parameters with `headrace run {self.flow} --help`.",
-            ) from error
-        values = {name: getattr(checked, name) for name in self.model.model_fields}
-        handed = {k: v for k, v in arguments.items() if k in self.artifacts}
-        missing = [a for a in self.artifacts if not isinstance(handed.get(a), Artifact)]
-        if missing:
-            raise ParameterError(
-                f"Flow '{self.flow}' needs the artifact '{missing[0]}', which is not given.",
-                remedy="Call it from another flow or from Python, passing the artifact.",
+                remedy=f"See its parameters with `headrace flows`.",
             )
-        return values | handed
+        handed = {name: arguments.get(name, self.defaults.get(name)) for name in self.artifacts}
+        return made | handed
+
+    def _artifact_problems(self, arguments: Mapping[str, Any]) -> Iterator[str]:
+        for slot in self.slots:
+            value = arguments.get(slot.name, self.defaults.get(slot.name))
+            if value is None:
+                if slot.name not in self.defaults:
+                    yield f"artifact '{slot.name}' ({slot.type_name()}) is required."
+                continue
+            items = value if slot.many and isinstance(value, list | tuple) else [value]
+            wrong = [item for item in items if not isinstance(item, Artifact)]
+            if wrong:
+                yield (
+                    f"'{slot.name}' takes {slot.type_name()}, got {type(wrong[0]).__name__} "
+                    f"{wrong[0]!r}."
+                )
 
     def plain(self, checked: Mapping[str, Any]) -> dict[str, Any]:
         """Return checked parameters as JSON-like data, without artifacts."""
@@ -130,6 +162,19 @@ def _with_pattern(hint: Any) -> Any:
     return typing.Annotated[
         hint, WithJsonSchema({"type": "string", "format": form, "pattern": pattern})
     ]
+
+
+def _refuse_unnamed(parameter: inspect.Parameter, hints: Mapping[str, Any], flow: str) -> None:
+    odd = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY)
+    if parameter.name not in hints or parameter.kind in odd:
+        raise DefinitionError(
+            f"Parameter '{parameter}' of flow '{flow}' has no name or no type.",
+            remedy="Give every parameter of the flow a name and a type.",
+        )
+
+
+def _holds_artifact(value: Any) -> bool:
+    return any(isinstance(leaf, Artifact) for leaf in leaves(value))
 
 
 def _problem(error: dict[str, Any], known: list[str]) -> str:

@@ -39,8 +39,13 @@ def invoke(
         if value is None:
             arguments[slot.name] = None
         elif slot.many:
-            items = list(value.items.values()) if isinstance(value, Partitions) else list(value)
-            arguments[slot.name] = [received(operator.name, slot, item) for item in items]
+            arguments[slot.name] = [
+                received(operator.name, slot, item) for item in _listed(operator.name, slot, value)
+            ]
+        elif slot.partitioned and isinstance(value, Partitions) and value._symbol is None:
+            arguments[slot.name] = Partitions.of(
+                {name: received(operator.name, slot, item) for name, item in value.items.items()}
+            )
         else:
             arguments[slot.name] = received(operator.name, slot, value)
     if promised is None:
@@ -52,12 +57,14 @@ def invoke(
 
 def received(operator: str, slot: Slot, value: Any) -> Artifact:
     """Return an input as the body may see it: of a declared kind, with the declared columns."""
-    if not isinstance(value, slot.accepts):
-        got = value.kind if isinstance(value, Artifact) else type(value).__name__
-        raise BoundaryError(
-            f"Input '{slot.name}' of operator '{operator}' must be {slot.type_name()}, got {got}.",
-            remedy="Pass an artifact of the kind that the operator declares.",
+    if isinstance(value, Artifact) and value._symbol is not None:
+        raise DefinitionError(
+            f"Input '{slot.name}' of operator '{operator}' is {value!r}, which has no data outside "
+            "the plan that it belongs to.",
+            remedy="Run the flow and pass what it returned.",
         )
+    if not isinstance(value, slot.accepts):
+        raise _wrong_input(operator, slot, value)
     if not isinstance(value, Tabular) or slot.schema is None:
         return value
     where = f"Input '{slot.name}' of operator '{operator}'"
@@ -72,12 +79,28 @@ def received(operator: str, slot: Slot, value: Any) -> Artifact:
     return type(value).holding(content.projected(wanted, where=where))
 
 
+def _listed(operator: str, slot: Slot, value: Any) -> list[Any]:
+    if isinstance(value, Partitions) and value._symbol is None:
+        return list(value.items.values())
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise _wrong_input(operator, slot, value)
+
+
+def _wrong_input(operator: str, slot: Slot, value: Any) -> BoundaryError:
+    got = value.kind if isinstance(value, Artifact) else type(value).__name__
+    return BoundaryError(
+        f"Input '{slot.name}' of operator '{operator}' must be {slot.type_name()}, got {got}.",
+        remedy="Pass an artifact of the kind that the operator declares.",
+    )
+
+
 def _checked_outputs(
     operator: Operator[..., Any], made: Any, promised: Mapping[str, TableSchema | None]
 ) -> Any:
     outputs = operator.signature.outputs
     if operator.signature.single:
-        values = (made,) if outputs else ()
+        values = (made,) if outputs or made is not None else ()
     else:
         values = tuple(made) if isinstance(made, tuple) else (made,)
     if len(values) != len(outputs):

@@ -44,15 +44,19 @@ class Machine:
 def machine() -> Machine:
     """Return the facts of this machine, read once."""
     return Machine(
-        cores=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        cores=_cores(),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         gpus=len(list(Path("/proc/driver/nvidia/gpus").glob("*"))),
         processor=_processor(),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
     )
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:
@@ -70,7 +74,7 @@ def parsed_bytes(text: str) -> int:
     Raises:
         DefinitionError: It is no size.
     """
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?)i?B\s*", text)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)i?B\s*", text)
     if not found:
         raise DefinitionError(
             f"'{text}' is no size of memory.", remedy="Write it as in '4GB' or '512MB'."

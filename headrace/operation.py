@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from headrace.errors import DefinitionError
+from headrace.machine import parsed_bytes
 from headrace.schemas import Column, TableSchema
-from headrace.symbols import Symbol
-from headrace.tracing import current_tracer
+from headrace.symbols import Symbol, TraceStopped
+from headrace.tracing import current_tracer, tracer_of_thread
 
 if TYPE_CHECKING:
     from headrace.grants import External
@@ -113,12 +115,22 @@ class Operator(Generic[P, R]):
     @property
     def summary(self) -> str:
         """The first line of the docstring."""
-        return (self.body.__doc__ or "").strip().split("\n", 1)[0]
+        return inspect.cleandoc(self.body.__doc__ or "").split("\n", 1)[0]
+
+    def node_name(self, parameters: Mapping[str, Any]) -> str:
+        """Return what a call is named in a plan: the operator, and what it is `named_by`."""
+        value = parameters.get(self.options.named_by or "")
+        name = value if isinstance(value, str) else getattr(value, "name", None)
+        return f"{self.name}:{name}" if name else self.name
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the body on its inputs, or record the call while a flow is planned."""
         tracer = current_tracer()
         if tracer is not None:
             return cast(R, tracer.call(self, args, kwargs))
+        starter = tracer_of_thread()
+        if starter is not None:
+            raise starter.stop(_called_in_a_thread(self.name))
         from headrace.invoke import invoke
 
         return cast(R, invoke(self, self.signature.bind(args, kwargs)))
@@ -135,15 +147,18 @@ def find_operator(module: str, qualname: str) -> Operator[..., Any]:
     """Import an operator by module and qualified name."""
     found: Any = importlib.import_module(module)
     for part in qualname.split("."):
-        found = getattr(found, part)
+        found = getattr(found, part, None)
     if not isinstance(found, Operator):
         raise DefinitionError(
-            f"'{module}.{qualname}' is not an operator.", remedy="Decorate it with `@operator()`."
+            f"'{module}.{qualname}' is not an operator that can be found by its name.",
+            remedy="Define it at the top of a module and decorate it with `@operator()`.",
         )
     return found
 
 
 def operator(
+    misplaced: None = None,
+    /,
     *,
     effect: bool = False,
     deterministic: bool = True,
@@ -167,6 +182,7 @@ def operator(
     """Make a typed function an operator.
 
     Args:
+        misplaced: Nothing belongs here; it catches `@operator` without its brackets.
         effect: It changes something outside (registers, deploys, sends). Never cached, never
             pruned; must be idempotent.
         deterministic: The same inputs give the same output. If not, its result is reused only
@@ -194,6 +210,11 @@ def operator(
     Raises:
         DefinitionError: The options contradict each other.
     """
+    if misplaced is not None:
+        raise DefinitionError(
+            f"`@operator` at '{getattr(misplaced, '__name__', misplaced)}' lacks its brackets.",
+            remedy="Write `@operator()`.",
+        )
     options = Options(
         effect=effect,
         deterministic=deterministic,
@@ -216,20 +237,53 @@ def operator(
     )
 
     def decorate(body: Callable[P, R]) -> Operator[P, R]:
+        refuse_odd_body("Operator", body)
         _refuse_contradictions(body.__name__, options)
         return Operator(body, options)
 
     return decorate
 
 
+def refuse_odd_body(what: str, body: Callable[..., Any]) -> None:
+    """Refuse what is no plain function: an operator or flow is called once and returns once.
+
+    Raises:
+        DefinitionError: It is a coroutine, a generator, or no function.
+    """
+    name = getattr(body, "__name__", type(body).__name__)
+    if not inspect.isfunction(body):
+        raise DefinitionError(
+            f"{what} '{name}' is of type {type(body).__name__}, not a function.",
+            remedy="Decorate a function defined with `def`, once.",
+        )
+    if inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body):
+        raise DefinitionError(
+            f"{what} '{name}' is asynchronous, so that calling it does nothing yet.",
+            remedy="Write `def` instead of `async def`; nodes run in parallel by themselves.",
+        )
+    if inspect.isgeneratorfunction(body):
+        raise DefinitionError(
+            f"{what} '{name}' is a generator, so that calling it does nothing yet.",
+            remedy="Return the artifacts instead of yielding them.",
+        )
+
+
+def _called_in_a_thread(name: str) -> TraceStopped:
+    return TraceStopped(
+        f"Operator '{name}' is called in a thread that the flow body started, where no plan sees "
+        "it.",
+        remedy="Call it in the flow body itself; nodes run in parallel by themselves.",
+        rule="thread",
+    )
+
+
 def _refuse_contradictions(name: str, options: Options) -> None:
-    transforms = bool(options.keeps or options.adds or options.drops or options.renames)
+    transforms = bool(options.keeps is not None or options.adds or options.drops or options.renames)
     wrong = None
     if options.effect and options.infer:
-        wrong = (
-            "is an effect and asks for `infer`",
-            "Declare its output; effects are never inferred.",
-        )
+        wrong = "is an effect and asks for `infer`", "Declare its output instead."
+    elif options.infer and options.reads:
+        wrong = "reads external data and asks for `infer`", "Declare its output instead."
     elif transforms and options.produces:
         wrong = "has both `produces` and keeps/adds/drops/renames", "Use one of the two."
     elif options.retries < 0 or options.cpu < 0 or options.gpu < 0:
@@ -238,3 +292,5 @@ def _refuse_contradictions(name: str, options: Options) -> None:
         wrong = f"has a timeout of {options.timeout:g} seconds", "Use more than zero, or None."
     if wrong:
         raise DefinitionError(f"Operator '{name}' {wrong[0]}.", remedy=wrong[1])
+    if options.memory is not None:
+        parsed_bytes(options.memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Artifact, Partitions, Tabular, kind_named
@@ -39,12 +40,12 @@ def promised_schemas(
         else:
             tabular = [s for s in signature.outputs if _is_tabular(s)]
             given = {s.name: produced for s in tabular[:1]}
-    return {
-        slot.name: given[slot.name]
-        if slot.name in given
-        else _declared(slot, signature, call, options)
-        for slot in signature.outputs
+    declared = {
+        s.name: _declared(s, signature, call, options)
+        for s in signature.outputs
+        if s.name not in given
     }
+    return {s.name: {**declared, **given}[s.name] for s in signature.outputs}
 
 
 def _declared(
@@ -52,11 +53,8 @@ def _declared(
 ) -> TableSchema | None:
     if not _is_tabular(slot):
         return _fitted_on(slot, signature, call)
-    if slot.variable is not None:
-        base = _binding(slot.variable, signature, call)
-    else:
-        base = slot.schema
-    if not (options.keeps or options.drops or options.renames or options.adds):
+    base = slot.schema if slot.variable is None else _binding(slot.variable, signature, call)
+    if options.keeps is None and not (options.drops or options.renames or options.adds):
         return base
     if slot.variable is None and slot.schema is None:
         base = _first_tabular(signature, call)
@@ -116,8 +114,20 @@ def symbol_of(artifact: Artifact) -> Symbol:
     """Return what is known of an artifact without reading its data."""
     if artifact._symbol is not None:
         return artifact._symbol
+    if isinstance(artifact, Partitions):
+        return _symbol_of_partitions(artifact)
     schema = artifact.schema if isinstance(artifact, Tabular) else None
     return Symbol(node="given", slot="result", kind=artifact.kind, schema=schema)
+
+
+def _symbol_of_partitions(partitions: Partitions[Any]) -> Symbol:
+    symbols = [symbol_of(item) for item in partitions.items.values()]
+    if not symbols:
+        return Symbol(node="given", slot="result", kind="Artifact", partitioned=True)
+    schemas = {s.schema for s in symbols}
+    return replace(
+        symbols[0], schema=schemas.pop() if len(schemas) == 1 else None, partitioned=True
+    )
 
 
 def _listed(value: Any) -> list[Artifact]:

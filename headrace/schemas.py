@@ -1,4 +1,4 @@
-"""This module says what a table holds: its columns, their types, units, roles and when they are known.
+"""This module says what a table holds: its columns, their types, units, roles and known times.
 
 A schema is a Protocol class, so that a table with more columns satisfies it:
 
@@ -17,7 +17,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar, Union, cast
+from typing import Any, Literal, Protocol, TypeVar, Union
 
 from headrace.errors import SchemaError, UnknownNameError, did_you_mean
 
@@ -152,7 +152,7 @@ class TableSchema:
 
     def keeping(self, names: Iterable[str]) -> TableSchema:
         """Return the schema with these columns only, in the order given."""
-        return replace(self, columns=tuple(self.column(n) for n in names))
+        return replace(self, columns=tuple(self.column(n) for n in dict.fromkeys(names)))
 
     def dropping(self, names: Iterable[str]) -> TableSchema:
         """Return the schema without these columns."""
@@ -166,9 +166,21 @@ class TableSchema:
         return replace(self, columns=kept + tuple(new.values()))
 
     def renaming(self, names: Mapping[str, str]) -> TableSchema:
-        """Return the schema with columns renamed, `known_at` included."""
+        """Return the schema with columns renamed, `known_at` included.
+
+        Raises:
+            UnknownNameError: There is no such column.
+            SchemaError: Two columns would have one name.
+        """
         for old in names:
             self.column(old)
+        after = [names.get(n, n) for n in self.names]
+        twice = [n for n in after if after.count(n) > 1]
+        if twice:
+            raise SchemaError(
+                f"Renaming gives schema '{self.name}' the column '{twice[0]}' twice.",
+                remedy="Rename to a name that is free, or drop the other column first.",
+            )
 
         def renamed(c: Column) -> Column:
             known = names.get(c.known_at, c.known_at) if c.known_at else None
@@ -190,13 +202,13 @@ class TableSchema:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TableSchema:
         """Rebuild a schema from `to_json`."""
-        columns = []
-        for entry in data["columns"]:
-            entry = dict(entry)
-            if entry.get("categories") is not None:
-                entry["categories"] = tuple(entry["categories"])
-            columns.append(Column(**entry))
-        return cls(name=data["name"], columns=tuple(columns))
+        columns = tuple(_column_from_json(entry) for entry in data["columns"])
+        return cls(name=data["name"], columns=columns)
+
+
+def _column_from_json(entry: Mapping[str, Any]) -> Column:
+    listed = entry.get("categories")
+    return Column(**{**entry, "categories": None if listed is None else tuple(listed)})
 
 
 @functools.cache
@@ -206,14 +218,20 @@ def schema_of(declared: type) -> TableSchema | None:
     Raises:
         SchemaError: A column has a type that a table cannot hold, or times are declared wrongly.
     """
-    if declared is Any or declared is Schema:  # type: ignore[comparison-overlap]
+    if declared is Any or declared is Schema:
         return None
     if Schema not in getattr(declared, "__mro__", ()):
         raise SchemaError(
             f"{declared!r} is not a schema.",
             remedy="Declare `class Name(Schema, Protocol):` with one annotated column a line.",
         )
-    hints = typing.get_type_hints(declared, include_extras=True)
+    try:
+        hints = typing.get_type_hints(declared, include_extras=True)
+    except NameError as error:
+        raise SchemaError(
+            f"Schema '{declared.__name__}' has a type that cannot be resolved: {error}.",
+            remedy="Import the types of columns at the top of the module, not under TYPE_CHECKING.",
+        ) from error
     columns = tuple(
         _column(declared.__name__, name, hint)
         for name, hint in hints.items()
@@ -225,15 +243,14 @@ def schema_of(declared: type) -> TableSchema | None:
 
 
 def _column(owner: str, name: str, hint: Any) -> Column:
-    col = Col()
-    if typing.get_origin(hint) is typing.Annotated:
-        hint, *extras = typing.get_args(hint)
-        col = next((e for e in extras if isinstance(e, Col)), col)
+    hint, col = _unannotated(hint)
     nullable = False
     if typing.get_origin(hint) in (Union, types.UnionType):
         options = [a for a in typing.get_args(hint) if a is not type(None)]
         nullable = len(options) < len(typing.get_args(hint))
-        hint = options[0] if len(options) == 1 else hint
+        if len(options) == 1:
+            hint, inner = _unannotated(options[0])
+            col = col or inner
     categories = None
     if typing.get_origin(hint) is Literal:
         categories = tuple(str(a) for a in typing.get_args(hint))
@@ -245,8 +262,15 @@ def _column(owner: str, name: str, hint: Any) -> Column:
             f"Column '{name}' of schema '{owner}' has type {hint!r}, which a table cannot hold.",
             remedy="Use bool, int, float, str, datetime, date or Literal[...], `| None` for nulls.",
         )
-    described = {k: v for k, v in asdict(col).items() if k in Col.__dataclass_fields__}
+    described = asdict(col or Col())
     return Column(name=name, dtype=dtype, nullable=nullable, categories=categories, **described)
+
+
+def _unannotated(hint: Any) -> tuple[Any, Col | None]:
+    if typing.get_origin(hint) is not typing.Annotated:
+        return hint, None
+    hint, *extras = typing.get_args(hint)
+    return hint, next((e for e in extras if isinstance(e, Col)), None)
 
 
 def _check_times(owner: str, column: Column, columns: tuple[Column, ...]) -> None:
@@ -263,8 +287,10 @@ def _check_times(owner: str, column: Column, columns: tuple[Column, ...]) -> Non
             f"which is not a column of it.{did_you_mean(column.known_at, names)}",
             remedy="Name the time column from which the value is known.",
         )
-
-
-def as_role(value: str) -> Role:
-    """Return `value` as a role; the caller has checked it."""
-    return cast(Role, value)
+    known = next((c for c in columns if c.name == column.known_at), None)
+    if known is not None and known.dtype != "timestamp":
+        raise SchemaError(
+            f"Column '{column.name}' of schema '{owner}' is known at '{known.name}', "
+            f"which is {known.dtype}, not a time.",
+            remedy="Name the time column from which the value is known.",
+        )

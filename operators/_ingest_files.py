@@ -59,9 +59,10 @@ def packaged_file(package: str, file: str) -> Path:
     Raises:
         DataError: The package is not installed, or the file is not in it.
     """
-    from importlib.util import find_spec
+    from importlib.machinery import PathFinder
 
-    spec = find_spec(package) if package.isidentifier() else None
+    # Only the folder is asked for; the package's own code may be broken and is never run.
+    spec = PathFinder.find_spec(package) if package.isidentifier() else None
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:
         raise DataError(

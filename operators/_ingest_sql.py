@@ -69,9 +69,10 @@ def sql_problems(url: str, query: str) -> Iterator[HeadraceError]:
         yield ParameterError(
             f"The query {says}; an ingest only reads.", remedy="Give a query, such as SELECT."
         )
-    if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
+    file = parsed.database or ":memory:"
+    if parsed.get_backend_name() == "sqlite" and not file.startswith((":", "file:")):
         try:
-            found_file(parsed.database or "")  # SQLite would make an empty database
+            found_file(file)  # SQLite would make an empty database
         except DataError as error:
             yield error
 

@@ -37,6 +37,11 @@ def findings(schema: TableSchema, outcome: str, reason_column: str | None) -> It
                 input="table",
             )
             return
+    yield from _unfit_outcome(schema, outcome)
+    yield from _leaks(schema, outcome)
+
+
+def _unfit_outcome(schema: TableSchema, outcome: str) -> Iterator[Finding]:
     column = schema.column(outcome)
     if column.dtype not in _NUMERIC:
         yield Finding(
@@ -45,14 +50,30 @@ def findings(schema: TableSchema, outcome: str, reason_column: str | None) -> It
             rule="wrong type",
             input="table",
         )
-    if known_column(schema, outcome) is None:
+    known = known_column(schema, outcome)
+    if known is None or schema.column(known).dtype != "timestamp":
         yield Finding(
             problem=f"Schema '{schema.name}' does not say when '{outcome}' is known.",
-            remedy=f'Declare it: `{outcome}: Annotated[float | None, Col(known_at="...")]`.',
+            remedy=f'Declare it: `{outcome}: Annotated[float | None, Col(known_at="...")]`, '
+            "naming a time.",
             rule="missing role",
             input="table",
         )
-    yield from _leaks(schema, outcome)
+    if known == schema.the("decision_time").name:
+        yield Finding(
+            problem=f"The outcome '{outcome}' is known at the decision ('{known}') already.",
+            remedy="Name what comes after the decision, and when it is known.",
+            rule="leak",
+            input="table",
+        )
+    taken = [n for n in ("label", "label_known_at") if n in schema]
+    if taken:
+        yield Finding(
+            problem=f"Schema '{schema.name}' has a column '{taken[0]}' already.",
+            remedy="Rename it; labels add the columns 'label_known_at' and 'label'.",
+            rule="column exists",
+            input="table",
+        )
 
 
 def _leaks(schema: TableSchema, outcome: str) -> Iterator[Finding]:
@@ -90,7 +111,7 @@ def known_column(schema: TableSchema, outcome: str) -> str | None:
 
 
 def labels_schema(schema: TableSchema, outcome: str, above: float | None) -> TableSchema:
-    """Return what labels hold: what is known at the decision, and the label with its known time."""
+    """Return what labels hold: what is known at the decision, the label and its known time."""
     decided = schema.the("decision_time").name
     kept = [
         # the decision is the event of a label, so other times keep their values, not their role

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.schemas import Column, TableSchema
+from operators._ranking import ranking_strength
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 LIMIT = 0.985
-_LEAST_ROWS = 30  # of each class: below it a chance feature separates the label too often
 _MOST_ROWS = 100_000  # looked at, evenly spread; more would not change the verdict
 _ROWS_A_CATEGORY = 50  # on average; with fewer a category's own label would be what it says
 
@@ -85,7 +85,7 @@ def first_leak(examples: pa.Table, schema: TableSchema, trusted: Collection[str]
         if reference in trusted:
             continue
         for values, mask, by_null in _aspects(sample.column(column.name), column, truth):
-            strength = _strength(values[mask], truth[mask], binary=binary)
+            strength = ranking_strength(values[mask], truth[mask], binary=binary)
             if strength >= LIMIT:
                 return Leak(
                     name=column.name,
@@ -158,33 +158,3 @@ def _as_numbers(
     total = np.bincount(codes[present], weights=truth[present], minlength=levels)
     means: Floats = (total / np.maximum(rows, 1))[codes]
     return means
-
-
-def _strength(values: Floats, truth: Floats, *, binary: bool) -> float:
-    """Return how well the values rank the truth, 0 to 1, whichever way round."""
-    import numpy as np
-
-    if len(values) < 2 * _LEAST_ROWS:
-        return 0.0
-    ranks = _ranks(values)
-    if not binary:
-        other = _ranks(truth)
-        if np.ptp(ranks) == 0 or np.ptp(other) == 0:
-            return 0.0
-        return float(abs(np.corrcoef(ranks, other)[0, 1]))
-    positive = truth == truth.max()
-    ones, zeros = int(positive.sum()), int((~positive).sum())
-    if min(ones, zeros) < _LEAST_ROWS:
-        return 0.0
-    area = (ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros)
-    return float(max(area, 1 - area))
-
-
-def _ranks(values: Floats) -> Floats:
-    """Return mid-ranks from 1, ties sharing their mean."""
-    import numpy as np
-
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: Floats = (last - (counts - 1) / 2)[inverse]
-    return ranks

@@ -86,7 +86,9 @@ class Check:
             "ordered": f"{' is before '.join(f'{c!r}' for c in self.columns)}"
             f"{'' if self.strictly else ' or equal'}",
         }[self.kind]
-        return says if self.mostly == 1 else f"{says} in at least {self.mostly:.4%} of the rows"
+        return (
+            says if self.mostly == 1 else f"{says} in at least {100 * self.mostly:.6g}% of the rows"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

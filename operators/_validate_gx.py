@@ -6,7 +6,6 @@ Its import costs seconds, so it is opened only for a report that was asked for, 
 from __future__ import annotations
 
 import json
-import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -21,13 +20,12 @@ _LEADING_FLAGS = re.compile(r"\(\?([a-zA-Z]+)\)")
 
 
 def full_report(table: pa.Table, checks: Sequence[Check]) -> dict[str, Any]:
-    """Return great-expectations' verdict and findings on each check, in order, as JSON-like data.
+    """Return great-expectations' verdict and findings on each check, as JSON-like data.
 
     Args:
         table: The rows; only the columns of the checks are looked at.
         checks: The checks, translated to expectations one by one.
     """
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read at import; nothing is sent home
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own deprecations, nothing a reader could act on
         return _validated(table, checks)
@@ -38,6 +36,7 @@ def _validated(table: pa.Table, checks: Sequence[Check]) -> dict[str, Any]:
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(enable=False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     names = sorted({c for check in checks for c in check.columns})
     frame = table.select(names).to_pandas() if names else _rows_only(table)

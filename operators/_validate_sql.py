@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -42,7 +43,8 @@ class Result:
         if self.check.kind in ("row_count", "mean_between", "distinct_between"):
             found = "there is none" if self.measured is None else f"it is {self.measured:,.6g}"
         else:
-            found = f"{self.wrong:,} of {self.of:,} are not"
+            verb = "repeat an earlier one" if self.check.kind == "unique" else "are not"
+            found = f"{self.wrong:,} of {self.of:,} {verb}"
             if self.examples:
                 first = dict(self.examples[0])
                 row = first.pop("row", None)
@@ -64,8 +66,8 @@ def judge(table: pa.Table, suite: Suite) -> list[Result]:
     names = sorted({c for check in suite.checks for c in check.columns})
     rows = _with_nan_as_null(table.select(names))
     expressions = [part for check in suite.checks for part in _aggregates(check)]
-    threads: dict[str, Any] = {"threads": 1} if table.num_rows < _THREADED_ROWS else {}
-    with duckdb.connect(":memory:", config=threads) as database:
+    small = table.num_rows < _THREADED_ROWS
+    with _small_database().cursor() if small else duckdb.connect(":memory:") as database:
         found: Sequence[Any] = [table.num_rows] * len(expressions)
         if names:  # else every check is of the number of rows
             database.register("given", rows)
@@ -78,6 +80,14 @@ def judge(table: pa.Table, suite: Suite) -> list[Result]:
                 result = _with_examples(database, rows, result)
             results.append(result)
     return results
+
+
+@functools.cache
+def _small_database() -> Any:
+    """Return the process's database for small tables: a new one costs a third of their check."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"threads": 1})
 
 
 def _aggregates(check: Check) -> tuple[str, str]:
@@ -95,9 +105,13 @@ def _aggregates(check: Check) -> tuple[str, str]:
         return _repeated(check)
     of = f"count({column})"
     if check.kind == "ordered":
-        of = f"count_if({column} IS NOT NULL AND {_name(check.columns[1])} IS NOT NULL)"
-    # count_if takes 20% less time than count(*) FILTER (WHERE NOT ...)
-    return f"{of} - count_if({_right(check)})", of
+        of = _count(f"{column} IS NOT NULL AND {_name(check.columns[1])} IS NOT NULL")
+    return f"{of} - {_count(_right(check))}", of
+
+
+def _count(condition: str) -> str:
+    # Takes 20% less time than count(*) FILTER (WHERE ...), but is null where nothing is judged.
+    return f"coalesce(count_if({condition}), 0)"
 
 
 def _repeated(check: Check) -> tuple[str, str]:

@@ -135,7 +135,7 @@ def read_parquet(*, path: str) -> Table[Any]:
 
 @operator(reads=_database, check=_sql_problems, always=True)
 def read_sql(*, url: str, query: str) -> Table[Any]:
-    """Read the result of a SQL query; it runs every time, since databases change without a trace.
+    """Read the result of a SQL query; it runs every time, as databases change without trace.
 
     Args:
         url: SQLAlchemy address without a password, such as "postgresql://reader@host/warehouse".

@@ -85,7 +85,6 @@ def time_flights(
         DataError: An airport's zone is not known, a flight occurs twice, or a date or clock time
             does not exist.
     """
-    import numpy as np
     import pyarrow as pa
 
     rows = flights.arrow()
@@ -102,7 +101,6 @@ def time_flights(
     )
     departed = departure + _minutes(rows, "dep_delay")
     landed = arrival + _minutes(rows, "arr_delay")
-    outcome = np.where(landed.notna(), 0, np.where(departed.isna(), 1, 2)).astype("int32")
     columns: dict[str, Any] = {
         "flight_id": _flight_ids(rows, days, clock),
         "carrier": rows["carrier"],
@@ -122,7 +120,7 @@ def time_flights(
         "landed_at": _times(landed),
         "departure_delay": rows["dep_delay"],
         "arrival_delay": rows["arr_delay"],
-        "outcome": pa.DictionaryArray.from_arrays(outcome, ["landed", "cancelled", "diverted"]),
+        "outcome": _outcomes(departed, landed),
     }
     return Table[Flight].of(pa.table(columns))
 
@@ -181,6 +179,14 @@ def _times(index: pd.DatetimeIndex) -> pa.Array:
     import pyarrow as pa
 
     return pa.array(index.as_unit("us"), pa.timestamp("us", tz="UTC"))
+
+
+def _outcomes(departed: pd.DatetimeIndex, landed: pd.DatetimeIndex) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    fate = np.where(landed.notna(), 0, np.where(departed.isna(), 1, 2)).astype("int32")
+    return pa.DictionaryArray.from_arrays(fate, ["landed", "cancelled", "diverted"])
 
 
 def _zones(rows: pa.Table, airport: str, zones: dict[str, str]) -> tuple[list[str], np.ndarray]:

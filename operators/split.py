@@ -5,14 +5,31 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-import operators._split_checks as checks
 from headrace import Examples, Report, TestSet, TrainSet, ValidationSet, operator
 from headrace.schemas import Schema
+from operators._split_bounds import (
+    NEVER,
+    microseconds,
+    moment,
+    require_inside,
+    require_order,
+    shown,
+)
+from operators._split_dealing import group_codes, random_parts, shuffled_groups, whole_groups
+from operators._split_plan import group_is_known, there_is_no_time, times_are_known
+from operators._split_rules import (
+    SETS,
+    content,
+    refuse_time,
+    require_shares,
+    require_usable,
+    rows_of,
+)
 
 S = TypeVar("S", bound=Schema)
 
 
-@operator(check=checks.times_are_known)
+@operator(check=times_are_known)
 def split_by_time(
     examples: Examples[S],
     *,
@@ -21,7 +38,7 @@ def split_by_time(
     gap_hours: float = 0.0,
     until: date | datetime | None = None,
 ) -> tuple[TrainSet[S], ValidationSet[S], TestSet[S], Report]:
-    """Split by the time of the decision: fit on the past, select on later rows, test on the last.
+    """Split by the time of the decision: fit on the past, select and test on what follows.
 
     A row whose label was not yet known when the next set begins is purged: a model fitted at that
     moment could not have learnt from it.
@@ -44,21 +61,21 @@ def split_by_time(
     import numpy as np
     import pyarrow as pa
 
-    schema, table = checks.content(examples)
-    checks.require_order(validation_from, test_from, until, gap_hours)
-    decided = checks.microseconds(table, schema.the("decision_time").name)
-    known = checks.microseconds(table, schema.the("known_time").name)
-    starts = [checks.moment(validation_from), checks.moment(test_from)]
-    end = None if until is None else checks.moment(until)
-    checks.require_inside(decided, {"validation_from": starts[0], "test_from": starts[1]})
+    schema, table = content(examples)
+    require_order(validation_from, test_from, until, gap_hours)
+    decided = microseconds(table, schema.the("decision_time").name)
+    known = microseconds(table, schema.the("known_time").name)
+    starts = [moment(validation_from), moment(test_from)]
+    end = None if until is None else moment(until)
+    require_inside(decided, {"validation_from": starts[0], "test_from": starts[1]})
 
     inside = np.ones(len(decided), dtype=bool) if end is None else decided < end
     part = np.searchsorted(np.array(starts), decided, side="right")
     gap = int(gap_hours * 3_600_000_000)
-    limits = np.array([starts[0] - gap, starts[1] - gap, checks.NEVER])
+    limits = np.array([starts[0] - gap, starts[1] - gap, NEVER])
     mature = known <= limits[part]
     sets = [table.filter(pa.array(inside & mature & (part == i))) for i in range(3)]
-    checks.require_usable(sets, schema)
+    require_usable(sets, schema)
     return (
         TrainSet.of(sets[0]),
         ValidationSet.of(sets[1]),
@@ -66,22 +83,22 @@ def split_by_time(
         Report.of(
             {
                 "passed": True,
-                "rows": checks.rows_of(sets),
+                "rows": rows_of(sets),
                 "purged": {
                     "train": int((inside & ~mature & (part == 0)).sum()),
                     "validation": int((inside & ~mature & (part == 1)).sum()),
                 },
                 "after_until": int((~inside).sum()),
-                "validation_from": checks.shown(starts[0]),
-                "test_from": checks.shown(starts[1]),
-                "until": None if end is None else checks.shown(end),
+                "validation_from": shown(starts[0]),
+                "test_from": shown(starts[1]),
+                "until": None if end is None else shown(end),
                 "gap_hours": gap_hours,
             }
         ),
     )
 
 
-@operator(check=checks.group_is_known)
+@operator(check=group_is_known)
 def split_by_group(
     examples: Examples[S],
     *,
@@ -108,15 +125,15 @@ def split_by_group(
     """
     import pyarrow as pa
 
-    schema, table = checks.content(examples)
-    checks.require_shares(shares)
+    schema, table = content(examples)
+    require_shares(shares)
     schema.column(group)
-    codes, names = checks.group_codes(table, group)
-    order = checks.shuffled_groups(names, seed or 0)
-    part_of_group = checks.whole_groups(codes, order, shares)
+    codes, names = group_codes(table, group)
+    order = shuffled_groups(names, seed or 0)
+    part_of_group = whole_groups(codes, order, shares)
     part = part_of_group[codes]
     sets = [table.filter(pa.array(part == i)) for i in range(3)]
-    checks.require_usable(sets, schema)
+    require_usable(sets, schema)
     groups = [int((part_of_group == i).sum()) for i in range(3)]
     return (
         TrainSet.of(sets[0]),
@@ -125,15 +142,15 @@ def split_by_group(
         Report.of(
             {
                 "passed": True,
-                "rows": checks.rows_of(sets),
+                "rows": rows_of(sets),
                 "group": group,
-                "groups": dict(zip(checks.SETS, groups, strict=True)),
+                "groups": dict(zip(SETS, groups, strict=True)),
             }
         ),
     )
 
 
-@operator(check=checks.there_is_no_time)
+@operator(check=there_is_no_time)
 def split_at_random(
     examples: Examples[S],
     *,
@@ -158,15 +175,15 @@ def split_at_random(
     """
     import pyarrow as pa
 
-    schema, table = checks.content(examples)
-    checks.refuse_time(schema)
-    checks.require_shares(shares)
-    part = checks.random_parts(table.num_rows, shares, seed or 0)
+    schema, table = content(examples)
+    refuse_time(schema)
+    require_shares(shares)
+    part = random_parts(table.num_rows, shares, seed or 0)
     sets: list[Any] = [table.filter(pa.array(part == i)) for i in range(3)]
-    checks.require_usable(sets, schema)
+    require_usable(sets, schema)
     return (
         TrainSet.of(sets[0]),
         ValidationSet.of(sets[1]),
         TestSet.of(sets[2]),
-        Report.of({"passed": True, "rows": checks.rows_of(sets)}),
+        Report.of({"passed": True, "rows": rows_of(sets)}),
     )

@@ -79,6 +79,9 @@ def train_sklearn(
         "seed": seed or 0,
     }
     fit = prepare("train_sklearn", train, validation, flavor="sklearn", parameters=parameters)
+    # The limit holds for the libraries that are loaded when it is set, so sklearn comes first.
+    import sklearn.ensemble
+    import sklearn.linear_model  # noqa: F401
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(threads):
@@ -121,6 +124,7 @@ def _boosted(fit: Fit, parameters: dict[str, Any], threads: int, before: float) 
     boosting._predictors = boosting._predictors[:best]
     boosting.train_score_ = boosting.train_score_[: best + 1]
     boosting.validation_score_ = boosting.validation_score_[: best + 1]
+    boosting._bin_mapper.n_threads = 1  # the machine's, not the model's
     return finished(
         fit,
         {"model.skops": write_estimator(boosting)},

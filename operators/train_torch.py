@@ -16,13 +16,14 @@ from operators._dense import dense_parts, fit_dense
 from operators._examples import LabelledRows
 from operators._fitting import Fit, finished, prepare
 from operators._mlp import write_arrays
+from operators._network import AdamW, first_weights, loss_of
 from operators._training_checks import check_fit
 
 if TYPE_CHECKING:
     import torch
 
 S = TypeVar("S", bound=Schema)
-_MOST_EMBEDDED = 16
+_STEPS, _FEWEST_ROWS = 50, 16
 
 
 @operator(check=check_fit)
@@ -55,7 +56,7 @@ def train_torch(
         task: What to predict: the probability of the positive class, or a value.
         hidden: Widths of the hidden layers, in order.
         max_epochs: Most passes over the training set.
-        batch_size: Rows of one step.
+        batch_size: Most rows of one step; a small set takes fewer, so that an epoch has 50 steps.
         learning_rate: Of AdamW.
         weight_decay: Of AdamW.
         early_stopping_epochs: Epochs without a better validation loss after which to stop.
@@ -84,6 +85,8 @@ def train_torch(
         "threads": threads,
     }
     fit = prepare("train_torch", train, validation, flavor="torch", parameters=parameters)
+    # The limit holds for the libraries that are loaded when it is set, so torch comes first.
+    import torch  # noqa: F401
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(threads), _deterministic(threads):
@@ -106,37 +109,21 @@ def train_torch(
 def _deterministic(threads: int) -> Iterator[None]:
     import torch
 
-    were = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    were = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # What `use_deterministic_algorithms(True)` does, without loading torch's compiler for 3 s.
+    torch.set_deterministic_debug_mode("error")
     try:
         yield
     finally:
         torch.set_num_threads(were[0])
-        torch.use_deterministic_algorithms(were[1])
+        torch.set_deterministic_debug_mode(were[1])
 
 
 def _target_scale(fit: Fit) -> list[float]:
     if fit.card.task == "classification":
         return [0.0, 1.0]
     return [float(fit.train.target.mean()), float(fit.train.target.std()) or 1.0]
-
-
-def _first_weights(
-    numbers: int, sizes: Sequence[int], hidden: Sequence[int], generator: np.random.Generator
-) -> dict[str, npt.NDArray[np.float32]]:
-    # numpy draws them: torch's global generator would be shared with whatever runs beside us.
-    arrays, width = {}, numbers
-    for i, size in enumerate(sizes):
-        embedded = min(_MOST_EMBEDDED, 1 + round(1.6 * (size + 1) ** 0.5))
-        arrays[f"embedding_{i}"] = generator.normal(0, 0.1, (size + 1, embedded))
-        width += embedded
-    for i, after in enumerate([*hidden, 1]):
-        reach = (2 / width) ** 0.5 if i < len(hidden) else 0.01
-        arrays[f"weight_{i}"] = generator.normal(0, reach, (width, after))
-        arrays[f"bias_{i}"] = np.zeros(after)
-        width = after
-    return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
 def _fitted(
@@ -147,21 +134,20 @@ def _fitted(
     generator = np.random.default_rng(parameters["seed"])
     train = _tensors(fit.train, dense, scale)
     held = _tensors(fit.validation, dense, scale)
-    first = _first_weights(train[0].shape[1], dense["sizes"], parameters["hidden"], generator)
+    first = first_weights(train[0].shape[1], dense["sizes"], parameters["hidden"], generator)
     weights = {k: torch.from_numpy(v).requires_grad_() for k, v in first.items()}
-    optimizer = torch.optim.AdamW(
-        weights.values(), lr=parameters["learning_rate"], weight_decay=parameters["weight_decay"]
+    optimizer = AdamW(
+        list(weights.values()), rate=parameters["learning_rate"], decay=parameters["weight_decay"]
     )
     classifies = fit.card.task == "classification"
     best, kept, losses = float("inf"), first, list[float]()
+    rows = min(parameters["batch_size"], max(_FEWEST_ROWS, len(train[0]) // _STEPS))
     for _ in range(parameters["max_epochs"]):
         order = torch.from_numpy(generator.permutation(len(train[0])))
-        for batch in torch.split(order, parameters["batch_size"]):
-            optimizer.zero_grad()
-            torch.autograd.backward(_loss(weights, tuple(p[batch] for p in train), classifies))
-            optimizer.step()
+        for batch in torch.split(order, rows):
+            optimizer.step(loss_of(weights, tuple(p[batch] for p in train), classifies))
         with torch.no_grad():
-            losses.append(float(_loss(weights, held, classifies)))
+            losses.append(float(loss_of(weights, held, classifies)))
         if losses[-1] < best:
             best = losses[-1]
             kept = {k: v.detach().numpy().copy() for k, v in weights.items()}
@@ -180,36 +166,3 @@ def _tensors(
     weight = np.ones(len(target)) if rows.weight is None else rows.weight
     parts = (numbers, codes, target, weight.astype(np.float32))
     return tuple(torch.from_numpy(part) for part in parts)
-
-
-def _loss(
-    weights: dict[str, torch.Tensor], rows: tuple[torch.Tensor, ...], classifies: bool
-) -> torch.Tensor:
-    from torch.nn import functional
-
-    numbers, codes, target, weight = rows
-    output = _output(weights, numbers, codes)
-    if classifies:
-        losses = functional.binary_cross_entropy_with_logits(output, target, reduction="none")
-    else:
-        losses = (output - target).square()
-    return (losses * weight).sum() / weight.sum()
-
-
-def _output(
-    weights: dict[str, torch.Tensor], numbers: torch.Tensor, codes: torch.Tensor
-) -> torch.Tensor:
-    """Return what `operators._mlp.forward` returns for the same weights, with gradients."""
-    import torch
-    from torch.nn import functional
-
-    embedded = [
-        functional.embedding(codes[:, i], weights[f"embedding_{i}"]) for i in range(codes.shape[1])
-    ]
-    layer = torch.cat([numbers, *embedded], dim=1)
-    depth = sum(name.startswith("weight_") for name in weights)
-    for i in range(depth):
-        layer = torch.addmm(weights[f"bias_{i}"], layer, weights[f"weight_{i}"])
-        if i < depth - 1:
-            layer = layer.relu()
-    return layer[:, 0]

@@ -7,6 +7,7 @@ store of whatever sort) imports it.
 
 from __future__ import annotations
 
+import atexit
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,10 @@ class MlflowServer:
             limits=httpx.Limits(keepalive_expiry=_IDLE_SECONDS),
             trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
         )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         """Read; raises as `post` does."""
@@ -143,6 +148,8 @@ class MlflowServer:
             raise self._down(str(error) or type(error).__name__) from error
         if answer.status_code in (502, 503, 504):
             raise self._down(f"it answers {answer.status_code}")
+        if method == "PUT" and answer.is_success:
+            return {}  # the artifact store has nothing to say
         try:
             body = answer.json()
         except ValueError:
@@ -173,7 +180,9 @@ class MlflowServer:
 @functools.cache
 def server_at(url: str) -> MlflowServer:
     """Return the connection to the server at `url`, the same one for the whole process."""
-    return MlflowServer(url)
+    server = MlflowServer(url)
+    atexit.register(server.close)
+    return server
 
 
 def pairs(values: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 from headrace.contents import FilesContent
 from headrace.models import ModelCard, ModelFeature
-from operators.scoring import MODEL_FILE
 from serving._mlflow import MlflowDown, MlflowServer, pairs
 from serving._pyfunc import answer_column
 
@@ -46,11 +45,13 @@ class LoggedModel:
         id: Its id, which begins with "m-".
         experiment_id: Where it was logged.
         run_id: The run that made it; empty when none did.
+        tags: What was said of it.
     """
 
     id: str
     experiment_id: str
     run_id: str
+    tags: Mapping[str, str]
 
     @property
     def uri(self) -> str:
@@ -58,10 +59,10 @@ class LoggedModel:
         return f"models:/{self.id}"
 
 
-def find_logged_model(
+def find_logged_models(
     server: MlflowServer, digest: str, *, experiment_ids: Sequence[str] | None = None
-) -> LoggedModel | None:
-    """Return the oldest ready model with our digest, None when there is none.
+) -> list[LoggedModel]:
+    """Return the ready models with our digest, oldest first; a model may be made several times.
 
     Args:
         server: Where to look.
@@ -75,15 +76,16 @@ def find_logged_model(
         order_by=[{"field_name": "creation_timestamp", "ascending": True}],
         max_results=50,
     )
-    for found in answer.get("models", ()):
-        info = found["info"]
-        if info["status"] == "LOGGED_MODEL_READY":
-            return LoggedModel(
-                id=info["model_id"],
-                experiment_id=info["experiment_id"],
-                run_id=info.get("source_run_id", ""),
-            )
-    return None
+    return [
+        LoggedModel(
+            id=info["model_id"],
+            experiment_id=info["experiment_id"],
+            run_id=info.get("source_run_id", ""),
+            tags={entry["key"]: entry["value"] for entry in info.get("tags", ())},
+        )
+        for info in (found["info"] for found in answer.get("models", ()))
+        if info["status"] == "LOGGED_MODEL_READY"
+    ]
 
 
 def create_logged_model(
@@ -234,6 +236,8 @@ def _write_files(model: Model, directory: Path) -> None:
 
 def _add_native_flavor(described: MlflowModel, card: ModelCard, directory: Path) -> None:
     """Declare the library's own flavor on our file; torch's needs pickle, so it has none."""
+    from operators.scoring import MODEL_FILE
+
     file = f"data/{_FOLDER}/{MODEL_FILE[card.flavor]}"
     if card.flavor == "xgboost":
         described.add_flavor(

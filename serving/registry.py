@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from serving._models import (
     DIGEST_TAG,
     LoggedModel,
     create_logged_model,
-    find_logged_model,
+    find_logged_models,
     finish_logged_model,
     write_mlflow_model,
 )
@@ -108,7 +108,7 @@ class Registry:
             if found is not None:
                 self._reconcile(found, tags)
                 return self.version(name, found.version), False
-            logged = find_logged_model(self._server, model.digest) or self._log(model, name, origin)
+            logged = self._find(model, origin) or self._log(model, name, origin)
             self._ensure_name(name)
             known = {DIGEST_TAG: model.digest, **({RUN_TAG: origin.run} if origin.run else {})}
             source = {"run_id": logged.run_id} if logged.run_id else {}
@@ -128,11 +128,22 @@ class Registry:
         Raises:
             UnknownNameError: Nothing is registered under it.
         """
-        found = list(self._search(f"name = '{require_name(name)}'"))
-        if not found:
+        try:
+            # the search of versions leaves their aliases out
+            named = self._server.get("/registered-models/get", name=require_name(name))
+        except MlflowRefusal as refusal:
+            if refusal.code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             raise UnknownNameError.of(
                 "registered model", name, self.names(), remedy="Name a model that was registered."
-            )
+            ) from None
+        aliases: dict[str, list[str]] = {}
+        for entry in named["registered_model"].get("aliases", ()):
+            aliases.setdefault(str(entry["version"]), []).append(entry["alias"])
+        found = [
+            replace(version, aliases=tuple(sorted(aliases.get(version.version, ()))))
+            for version in self._search(f"name = '{name}'")
+        ]
         return sorted(found, key=lambda version: -int(version.version))
 
     def version(self, name: str, version_or_alias: str) -> Version:
@@ -210,9 +221,18 @@ class Registry:
             if refusal.code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
+    def _find(self, model: Model, origin: Origin) -> LoggedModel | None:
+        """Return the model as a training run logged it, one of this flow's where there is one."""
+        found = find_logged_models(self._server, model.digest)
+        if not found:
+            return None
+        here = self._server.experiment(origin.experiment)
+        return min(found, key=lambda logged: (not logged.run_id, logged.experiment_id != here))
+
     def _log(self, model: Model, name: str, origin: Origin) -> LoggedModel:
         """Log a model that was trained where nothing was recorded."""
         experiment_id = self._server.experiment(origin.experiment)
+        tags = {DIGEST_TAG: model.digest, **({RUN_TAG: origin.run} if origin.run else {})}
         with tempfile.TemporaryDirectory() as holder:
             directory = Path(holder) / "model"
             write_mlflow_model(model, directory)
@@ -223,11 +243,11 @@ class Registry:
                 name=name.replace(".", "_"),
                 flavor=model.card.flavor,
                 params={},
-                tags={DIGEST_TAG: model.digest, **({RUN_TAG: origin.run} if origin.run else {})},
+                tags=tags,
             )
             finish_logged_model(self._server, model_id, directory, run_id=origin.mlflow_run_id)
         run_id = origin.mlflow_run_id or ""
-        return LoggedModel(id=model_id, experiment_id=experiment_id, run_id=run_id)
+        return LoggedModel(id=model_id, experiment_id=experiment_id, run_id=run_id, tags=tags)
 
     def _version(self, answer: Mapping[str, Any]) -> Version:
         name, version = str(answer["name"]), str(answer["version"])
@@ -238,7 +258,7 @@ class Registry:
             digest=tags.get(DIGEST_TAG, ""),
             uri=f"models:/{name}/{version}",
             url=self._server.version_url(name, version),
-            aliases=tuple(sorted(answer.get("aliases", ()))),
+            aliases=(),
             tags=tags,
         )
 

@@ -1,1 +1,37 @@
-"""This package holds seeded edits of real modules, and what each must do to a cache key."""
+"""This package holds edits of real modules, and what each must do to a cache key.
+
+`routes` reaches one function in every way an operator can and edits it; `values` edits constants,
+`definitions` classes and functions, `hidden` what cannot be seen through, `surroundings` libraries,
+parameters, data and files. `edit` writes both sides to disk, imports them and compares keys.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from benchmarks._identity_corpus import definitions, hidden, routes, surroundings, values
+from benchmarks._identity_corpus.edit import Edit
+
+SEED = 20130101
+
+
+def all_edits() -> list[Edit]:
+    """Return every edit of the corpus."""
+    modules = (routes, values, definitions, hidden, surroundings)
+    return [edit for module in modules for edit in module.edits()]
+
+
+def chosen_edits(count: int, *, seed: int = SEED) -> Sequence[Edit]:
+    """Return a choice of edits in which every category has its share, and at least one."""
+    edits = all_edits()
+    random.Random(seed).shuffle(edits)  # noqa: S311
+    categories: dict[str, list[Edit]] = {}
+    for edit in edits:
+        categories.setdefault(edit.category, []).append(edit)
+    share = count / len(edits)
+    return [
+        edit
+        for of_category in categories.values()
+        for edit in of_category[: max(1, round(share * len(of_category)))]
+    ]

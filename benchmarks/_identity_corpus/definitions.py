@@ -101,6 +101,50 @@ _CLASSES: tuple[tuple[str, str, str, str, Expected], ...] = (
     ("the bases of a class",
      "class A:\n    v = 1\nclass B:\n    v = 2\nclass C(A, B):\n    pass\ndef step(x):\n"
      "    return C.v\n", "C(A, B)", "C(B, A)", "changes"),
+    ("what is registered as a subclass",
+     "import abc\nclass Base(abc.ABC):\n    pass\nBase.register(int)\ndef step(x):\n"
+     "    return isinstance(x, Base)\n", "int", "float", "changes"),
+    ("a class that decorates",
+     "import functools\nclass Twice:\n    def __init__(self, f):\n        self.f = f\n"
+     "        functools.update_wrapper(self, f)\n    def __call__(self, x):\n"
+     "        return self.f(self.f(x))\n@Twice\ndef helper(x):\n    'Helps.'\n"
+     "    return x + 1\ndef step(x):\n    return helper(x)\n", "x + 1", "x + 2", "changes"),
+    ("a docstring below a class that decorates",
+     "import functools\nclass Twice:\n    def __init__(self, f):\n        self.f = f\n"
+     "        functools.update_wrapper(self, f)\n    def __call__(self, x):\n"
+     "        return self.f(self.f(x))\n@Twice\ndef helper(x):\n    'Helps.'\n"
+     "    return x + 1\ndef step(x):\n    return helper(x)\n", "'Helps.'", "'Does.'", "same"),
+    ("a pydantic dataclass",
+     "from pydantic.dataclasses import dataclass\n@dataclass\nclass Row:\n    a: int = 1\n"
+     "def step(x):\n    return Row(x)\n", "a: int = 1", "a: float = 1", "changes"),
+    ("a pydantic function in a type",
+     "import pydantic, typing\ndef double(v):\n    return v * 2\n"
+     "class Row(pydantic.BaseModel):\n"
+     "    a: typing.Annotated[int, pydantic.AfterValidator(double)]\ndef step(x):\n"
+     "    return Row(a=x)\n", "v * 2", "v * 3", "changes"),
+    ("a model within a pydantic model",
+     "import pydantic\nclass In(pydantic.BaseModel):\n    b: int = 1\n"
+     "class Row(pydantic.BaseModel):\n    a: list[In]\ndef step(x):\n    return Row(a=x)\n",
+     "b: int = 1", "b: int = 2", "changes"),
+    ("a pydantic model's private attribute",
+     "import pydantic\nclass Row(pydantic.BaseModel):\n    _a: int = pydantic.PrivateAttr(1)\n"
+     "def step(x):\n    return Row()._a\n", "PrivateAttr(1)", "PrivateAttr(2)", "changes"),
+    ("an attrs class's default",
+     "import attrs\n@attrs.define\nclass Row:\n    a: int = 1\ndef step(x):\n"
+     "    return Row()\n", "a: int = 1", "a: int = 2", "changes"),
+    ("an attrs class's docstring",
+     "import attrs\n@attrs.define\nclass Row:\n    'A row.'\n    a: int = 1\ndef step(x):\n"
+     "    return Row()\n", "'A row.'", "'One row.'", "same"),
+    ("an estimator's setting",
+     "from sklearn.linear_model import LogisticRegression\nMODEL = LogisticRegression(C=1.0)\n"
+     "def step(x):\n    return MODEL\n", "C=1.0", "C=2.0", "changes"),
+    ("an estimator in a pipeline, a comment beside it",
+     "from sklearn.pipeline import make_pipeline\nfrom sklearn.preprocessing import "
+     "StandardScaler\nMODEL = make_pipeline(StandardScaler())\ndef step(x):\n    return MODEL\n",
+     "def step", "# the pipeline\ndef step", "same"),
+    ("a function in a query",
+     "def late(v):\n    return v > 3\ndef step(x):\n    return x.query('@late(v)')\n", "v > 3",
+     "v > 4", "changes"),
     ("a mixin's method",
      "class Mixin:\n    def size(self):\n        return 1\nclass C(dict, Mixin):\n    pass\n"
      "def step(x):\n    return C().size()\n", "return 1", "return 2", "changes"),
@@ -162,8 +206,8 @@ _CLASSES: tuple[tuple[str, str, str, str, Expected], ...] = (
 _FUNCTIONS: tuple[tuple[str, str, str, str, Expected], ...] = (
     ("a closure's value", "def make(n):\n    def inner(x):\n        return x + n\n"
      "    return inner\nstep = make(1)\n", "make(1)", "make(2)", "changes"),
-    ("which of two closures", "def make(n):\n    def inner(x):\n        return x + n\n"
-     "    return inner\none, two = make(1), make(2)\ndef step(x):\n    return one(two(x)), one(x)\n",
+    ("which of two closures", "def make(n):\n    def inner(x):\n        return x * 2 + n\n"
+     "    return inner\none, two = make(1), make(2)\ndef step(x):\n    return one(two(x))\n",
      "one, two = make(1), make(2)", "two, one = make(1), make(2)", "changes"),
     ("which of two functions does which", "def a(x):\n    return x + 1\ndef b(x):\n"
      "    return x * 2\ndef step(x):\n    return a(b(x))\n", "a(b(x))", "b(a(x))", "changes"),
@@ -201,7 +245,8 @@ _FUNCTIONS: tuple[tuple[str, str, str, str, Expected], ...] = (
     ("statements on one line", "def step(x):\n    while x:\n        x -= 1\n"
      "        if x == 3: continue\n        if x == 2: break\n    return x\n",
      "if x == 3: continue", "if x == 3:\n            continue", "same"),
-    ("a pass", "def step(x):\n    if x:\n        x = 1\n    return x\n", "x = 1", "pass\n        x = 1",  # noqa: E501
+    ("a pass", "def step(x):\n    if x:\n        x = 1\n    return x\n", "x = 1",
+     "pass\n        x = 1",
      "same"),
     ("nested conditions on other lines", "def step(x):\n    for y in x:\n        if y:\n"
      "            if y > 1:\n                if y > 2:\n                    return y\n"
@@ -210,13 +255,15 @@ _FUNCTIONS: tuple[tuple[str, str, str, str, Expected], ...] = (
     ("parentheses", "def step(x):\n    return x + 1\n", "x + 1", "(x + 1)", "same"),
     ("a trailing comma", "def step(x):\n    return max(x, 1)\n", "max(x, 1)",
      "max(\n        x,\n        1,\n    )", "same"),
-    ("an import that nobody uses", "def step(x):\n    return x\n", "def step", "import json\ndef step",
+    ("an import that nobody uses", "def step(x):\n    return x\n", "def step",
+     "import json\ndef step",
      "same"),
     ("a constant that nobody uses", "def step(x):\n    return x\n", "def step",
      "UNUSED = 3\ndef step", "same"),
     ("the module's docstring", "'A module.'\ndef step(x):\n    return x\n", "'A module.'",
      "'The module.'", "same"),
-    ("an alias of a module", "import numpy as np\ndef step(x):\n    return np.mean(x)\n", "np", "xp",
+    ("an alias of a module", "import numpy as np\ndef step(x):\n    return np.mean(x)\n", "np",
+     "xp",
      "same"),
     ("an operator", "def step(x):\n    return x + 1\n", "+", "-", "changes"),
     ("is and equals", "def step(x):\n    return x == None\n", "==", "is", "changes"),
@@ -254,7 +301,8 @@ _FUNCTIONS: tuple[tuple[str, str, str, str, Expected], ...] = (
      "        return y\n    return inner(x)\n", "(y: int) -> int", "(y)", "same"),
     ("a walrus", "def step(x):\n    if (y := x + 1) > 2:\n        return y\n", "x + 1", "x + 2",
      "changes"),
-    ("what is unpacked", "def step(x):\n    a, *b = x\n    return a\n", "a, *b", "*a, b", "changes"),
+    ("what is unpacked", "def step(x):\n    a, *b = x\n    return a\n", "a, *b", "*a, b",
+     "changes"),
     ("a slice", "def step(x):\n    return x[1:]\n", "[1:]", "[:1]", "changes"),
     ("a match", "def step(x):\n    match x:\n        case [a, b]:\n            return a\n"
      "        case {'k': v}:\n            return v\n", "'k'", "'l'", "changes"),

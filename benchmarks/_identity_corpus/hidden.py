@@ -20,7 +20,7 @@ _WAYS: tuple[tuple[str, str], ...] = (
     ("import_module", "return importlib.import_module('edited.' + x).h_late(x)"),
     ("__import__", "return __import__('edited.' + x).other.h_late(x)"),
     ("getattr of a module", "return getattr(other, 'h_' + x)(x)"),
-    ("getattr of a module, its name in a variable", "n = 'h_' + x\n    return getattr(other, n)(x)"),
+    ("getattr of a module by a variable", "n = 'h_' + x\n    return getattr(other, n)(x)"),
     ("getattr under another name", "return fetch(other, 'h_late')(x)"),
     ("an attribute getter", "return operator.attrgetter('h_late')(other)(x)"),
     ("a method caller", "return operator.methodcaller('h_late', x)(other)"),
@@ -66,13 +66,14 @@ _LAZY = "def __getattr__(name):\n    from edited import other\n    return getatt
 _VALUES: tuple[tuple[str, str], ...] = (
     ("a lock", "threading.Lock()"),
     ("a context variable", "contextvars.ContextVar('v', default=1)"),
-    ("an open file", "open(__file__)"),
+    ("an open file", "sys.__stderr__"),
     ("a generator", "(i for i in range(3))"),
     ("a weak reference", "weakref.ref(Thing)"),
     ("thread-local state", "threading.local()"),
     ("a memory view", "memoryview(b'a')"),
     ("a C function", "ctypes.CDLL(None).abs"),
-    ("a socket", "socket.socket()"),
+    ("a function compiled for arrays", "np.frompyfunc(lambda v: v, 1, 1)"),
+    ("an iterator over open data", "csv.reader(iter([]))"),
 )
 # Code that a computed name does not make hidden: local data, and objects that are hashed whole.
 _SEEN: tuple[tuple[str, str, str, str, Expected], ...] = (
@@ -96,6 +97,27 @@ _SEEN: tuple[tuple[str, str, str, str, Expected], ...] = (
      "    return getattr(x, 'v')\n", "o + 1", "o + 2", "changes"),
     ("a lock that nobody uses", "import threading\nLOCK = threading.Lock()\ndef step(x):\n"
      "    return x + 1\n", "x + 1", "x + 2", "changes"),
+    ("an attribute that may be absent", "from edited import other\ndef step(x):\n"
+     "    return getattr(other, 'absent', None), x + 1\n", "+ 1", "+ 2", "changes"),
+    ("what a wrapper keeps as wrapped", "def made(f):\n    def wrapper(x):\n"
+     "        return wrapper.__wrapped__(x)\n    wrapper.__wrapped__ = f\n    return wrapper\n"
+     "@made\ndef step(x):\n    return x + 1\n", "+ 1", "+ 2", "changes"),
+    ("an accessor of frames", "import pandas as pd\nif hasattr(pd.Series, 'headrace_test'):\n"
+     "    del pd.Series.headrace_test\n@pd.api.extensions."
+     "register_series_accessor('headrace_test')\nclass Late:\n    def __init__(self, s):\n"
+     "        self.s = s\n    def count(self):\n        return 1\ndef step(x):\n"
+     "    return x.headrace_test.count()\n", "return 1", "return 2", "changes"),
+    ("a method given to frames", "import pandas as pd\ndef late(frame):\n    return 1\n"
+     "pd.DataFrame.headrace_late = late\ndef step(x):\n    return x.headrace_late()\n",
+     "return 1", "return 2", "changes"),
+    ("a setting of a library", "import email.charset as c\nc.HEADRACE_TEST = {'a': 1}\n"
+     "def step(x):\n    return c.HEADRACE_TEST\n", "'a': 1", "'a': 2", "changes"),
+    ("a validated call", "import pydantic\n@pydantic.validate_call\ndef helper(x: int):\n"
+     "    return x + 1\ndef step(x):\n    return helper(x)\n", "x + 1", "x + 2", "uncached ok"),
+    ("a name that has a value later", "def step(x):\n    return later(x) + 1\n", "+ 1", "+ 2",
+     "uncached ok"),
+    ("arguments of the process", "import sys\ndef step(x):\n    return sys.argv, x + 1\n",
+     "+ 1", "+ 2", "uncached ok"),
     ("a logger", "import logging\nlog = logging.getLogger(__name__)\ndef step(x):\n"
      "    log.info('%s', x)\n    return x + 1\n", "x + 1", "x + 2", "changes"),
 )
@@ -115,7 +137,8 @@ def edits() -> Iterator[Edit]:
         )
     for what, expression in _VALUES:
         main = (
-            "import contextvars, ctypes, socket, threading, weakref\nclass Thing:\n    pass\n"
+            "import contextvars, csv, ctypes, sys, threading, weakref\n"
+            "import numpy as np\nclass Thing:\n    pass\n"
             f"VALUE = {expression}\ndef step(x):\n    return VALUE, x + 1\n"
         )
         yield Edit(
@@ -129,7 +152,7 @@ def edits() -> Iterator[Edit]:
         yield Edit(
             name=what,
             category="seen after all",
-            before={"edited/main.py": main},
-            after={"edited/main.py": main.replace(old, new)},
+            before={"edited/main.py": main, "edited/other.py": _OTHER},
+            after={"edited/main.py": main.replace(old, new), "edited/other.py": _OTHER},
             expected=expected,
         )

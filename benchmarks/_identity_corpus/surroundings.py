@@ -57,7 +57,7 @@ _PARAMETERS: tuple[tuple[str, Any, Any, Expected], ...] = (
 _CLASSES: tuple[tuple[str, str, str, str, Expected], ...] = (
     ("a field of a dataclass", "Row(1)", "Row(1)", "Row(2)", "changes"),
     ("a method of a dataclass", "Row(1)", "self.a + 1", "self.a + 2", "changes"),
-    ("a comment in a dataclass", "Row(1)", "self.a + 1", "self.a + 1  # more", "same"),
+    ("a comment in a dataclass", "Row(1)", "a: int\n", "a: int  # more\n", "same"),
     ("a helper of a dataclass's method", "Row(1)", "return v * 2", "return v * 3", "changes"),
     ("a field of a pydantic model", "Model(a=1)", "Model(a=1)", "Model(a=2)", "changes"),
     ("a validator of a pydantic model", "Model(a=1)", "v + 10", "v + 10 + 0 * v", "changes"),
@@ -166,7 +166,7 @@ def _calls() -> Iterator[Edit]:
         ("parameters", {"p": 1}, {"p": 1, "q": None}),
     ):
         yield _called(f"{slot}: {one} and {other}", {slot: one}, {slot: other}, "changes")
-        yield _called(f"{slot}: {one} again", {slot: one}, {slot: one}, "same")
+        yield _called(f"{slot}: {one} again, beside {other}", {slot: one}, {slot: one}, "same")
     for what, value, old, new, expected in _CLASSES:
         module = _CLASS_MODULE.replace("VALUE", value)
         if old not in module:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks._identity_corpus.edit import Edit, Expected, source
 
-_IMPORTS = """import collections, dataclasses, datetime, decimal, enum, fractions, functools, itertools
+_IMPORTS = """import collections, dataclasses, datetime, decimal, enum, fractions, functools
 import logging, math, operator, pathlib, random, re, string, types, typing, uuid, zoneinfo
 import numpy as np, pandas as pd, pyarrow as pa, pydantic
 """

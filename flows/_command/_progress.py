@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from headrace.execution import NodeOutcome
     from headrace.plan import Node, Plan
 
-_MARKS = {"executed": "✓", "cached": "○", "skipped": "–", "failed": "✗"}
+_MARKS = {"executed": "✓", "cached": "○", "skipped": "-", "failed": "✗"}
 
 
 class Progress:

@@ -91,16 +91,11 @@ def _interval(metric: Any) -> str:
 def _number(value: Any) -> str:
     if isinstance(value, Mapping):
         value = value.get("value")
-    return f"{value:.4f}" if isinstance(value, int | float) else "–"
+    return f"{value:.4f}" if isinstance(value, int | float) else "-"
 
 
 def _links(run: FlowRun) -> dict[str, str]:
     links = dict(run.links)
-    if run.mlflow_run_id is not None:
-        from flows.tracking import run_address
-        from headrace.settings import settings
-
-        links["MLflow run"] = run_address(settings().mlflow_url, run.plan.flow, run.mlflow_run_id)
     links["Explain"] = f"headrace explain run:{run.id[:12]}"
     links["Lineage"] = f"headrace lineage run:{run.id[:12]}/<node> --up"
     return links

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import Literal
 
 from flows._services import ports, processes
@@ -11,9 +10,6 @@ from headrace.errors import ServiceError
 from headrace.settings import Settings
 
 Event = Literal["already up", "starting", "waiting", "ready"]
-
-# A Popen that is dropped while its process runs makes Python warn; daemons are meant to outlive us.
-_started: list[subprocess.Popen[bytes]] = []
 
 
 class Attempt:
@@ -29,7 +25,7 @@ class Attempt:
         self.service = service
         self.daemon = daemon
         self._settings = of
-        self._child: subprocess.Popen[bytes] | None = None
+        self._is_new = False
 
     def check_before_start(self) -> None:
         """Refuse what can be known to fail before anything is started.
@@ -77,11 +73,11 @@ class Attempt:
         if self.daemon is None and service.command is not None:
             if blocked_by & set(service.needs):
                 return "waiting"
-            self._child, self.daemon = processes.start(service, self._settings)
-            _started.append(self._child)
+            self.daemon = processes.start(service, self._settings)
+            self._is_new = True
             return "starting"
         if is_ready(service, self.daemon.pid if self.daemon else None):
-            return "ready" if self._child else "already up"
+            return "ready" if self._is_new else "already up"
         if self.daemon is not None:
             self._check_it_runs(self.daemon)
         return "waiting"
@@ -105,13 +101,13 @@ class Attempt:
             )
 
     def _check_it_runs(self, daemon: processes.Daemon) -> None:
-        ended = self._child.poll() is not None if self._child else not processes.process_of(daemon)
-        if not ended:
+        if processes.process_of(daemon) is not None:
             return
-        code = f" with exit code {self._child.returncode}" if self._child else ""
+        code = processes.exit_code(daemon)
+        told = "" if code is None else f" with exit code {code}"
         processes.stop(daemon, self._settings)
         raise ServiceError(
-            f"The {self.service.title} ended while starting{code}. It said last:\n"
+            f"The {self.service.title} ended while starting{told}. It said last:\n"
             f"{processes.last_lines(daemon)}",
             remedy=f"Correct the cause, then run `headrace up` again. All it said: {daemon.log}",
         )

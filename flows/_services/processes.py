@@ -41,7 +41,7 @@ class Daemon:
     log: str
 
 
-def start(service: Service, of: Settings) -> tuple[subprocess.Popen[bytes], Daemon]:
+def start(service: Service, of: Settings) -> Daemon:
     """Start a service in a session of its own and write down which process it is.
 
     It inherits neither a terminal nor a pipe, so that `make run | tee log` ends.
@@ -65,6 +65,9 @@ def start(service: Service, of: Settings) -> tuple[subprocess.Popen[bytes], Daem
             cwd=service.folder,
             env={**inherited_environment(), **service.environment},
         )
+    # a Popen that is dropped while its process runs makes Python warn, unless it believes that the
+    # process has ended; a daemon is meant to outlive us
+    process.returncode = 0
     daemon = Daemon(
         name=service.name,
         title=service.title,
@@ -74,7 +77,7 @@ def start(service: Service, of: Settings) -> tuple[subprocess.Popen[bytes], Daem
         log=str(log),
     )
     _write(_record(of, service.name), daemon)
-    return process, daemon
+    return daemon
 
 
 def recorded(of: Settings) -> dict[str, Daemon]:
@@ -92,6 +95,18 @@ def process_of(daemon: Daemon) -> psutil.Process | None:
     """Return the daemon's process; none when it has ended, even if its id was given out again."""
     process = _same(daemon)
     return process if process is not None and _is_alive(process) else None
+
+
+def exit_code(daemon: Daemon) -> int | None:
+    """Return how a daemon ended; negative for a signal.
+
+    None when it runs, is no child of this process, or was asked about before.
+    """
+    try:
+        ended, status = os.waitpid(daemon.pid, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
 def stop(daemon: Daemon, of: Settings, *, patience_seconds: float = 15.0) -> bool:
@@ -118,6 +133,7 @@ def stop(daemon: Daemon, of: Settings, *, patience_seconds: float = 15.0) -> boo
     left = _wait(members, 3)
     _signal(left, signal.SIGKILL)
     _wait(left, 5)
+    exit_code(daemon)  # collects it
     _record(of, daemon.name).unlink(missing_ok=True)
     return leader is not None or bool(members)
 

@@ -21,7 +21,7 @@ from headrace.artifacts import (
     Tabular,
 )
 from serving._mlflow import MlflowDown
-from serving._models import find_logged_model
+from serving._models import LoggedModel, find_logged_models
 
 if TYPE_CHECKING:
     from headrace.lineage import InvocationRecord
@@ -93,7 +93,7 @@ def _model(
 ) -> str:
     opened.add(params={records.name(f"{name}.model"): model.digest})
     if invocation.state == "cached":
-        remark = _reused(opened, model, name)
+        remark = _reused(opened, invocation, model, name)
         if remark is not None:
             return remark
         # it was made where nothing was recorded, or its record was deleted: it gets one now
@@ -104,10 +104,10 @@ def _model(
     return _run_link(opened, "training run", opened.experiment_id, run_id)
 
 
-def _reused(opened: OpenRun, model: Model, name: str) -> str | None:
+def _reused(opened: OpenRun, invocation: InvocationRecord, model: Model, name: str) -> str | None:
     """Link the run that made a model and copy its figures; None when there is no such run."""
     try:
-        found = find_logged_model(opened.server, model.digest, experiment_ids=opened.experiment_ids)
+        found = _maker(opened, invocation, model)
         run = opened.server.get("/runs/get", run_id=found.run_id)["run"] if found else None
     except MlflowDown:
         _copy(opened, name, records.validation_metrics(model))
@@ -119,6 +119,25 @@ def _reused(opened: OpenRun, model: Model, name: str) -> str | None:
     url = opened.server.run_url(found.experiment_id, found.run_id)
     opened.add(tags={records.name(f"headrace.reused.{name}"): url})
     return link("made by this run", url)
+
+
+def _maker(opened: OpenRun, invocation: InvocationRecord, model: Model) -> LoggedModel | None:
+    """Return the model as logged by the invocation that is reused, or the nearest that is equal."""
+    found = [
+        logged
+        for logged in find_logged_models(
+            opened.server, model.digest, experiment_ids=opened.experiment_ids
+        )
+        if logged.run_id
+    ]
+    return min(
+        found,
+        key=lambda logged: (
+            logged.tags.get("headrace.invocation") != invocation.reused_from,
+            logged.experiment_id != opened.experiment_id,
+        ),
+        default=None,
+    )
 
 
 def _copy(opened: OpenRun, name: str, figures: Mapping[str, float]) -> None:

@@ -24,6 +24,7 @@ def call_body(
     node: Node,
     operator: Operator[..., Any],
     inputs: Mapping[str, Artifact | list[Artifact]],
+    *,
     grants: Sequence[str],
     invocation: Invocation,
     session: Session,
@@ -47,7 +48,9 @@ def call_body(
             if operator.options.timeout is not None:
                 from headrace.execution.isolated import call_in_process
 
-                return call_in_process(node, operator, inputs, grants, invocation, session)
+                return call_in_process(
+                    node, operator, inputs, grants=grants, invocation=invocation, session=session
+                )
             return call_here(node, operator, inputs, grants, invocation)
         except HeadraceError as error:
             if attempt == attempts or not isinstance(error, ServiceError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Artifact, Report
 from headrace.clock import current_clock
+from headrace.errors import UnknownNameError
 from headrace.execution.keys import Keys
 from headrace.execution.node_run import NodeRun
 from headrace.execution.outcome import FlowRun, NodeOutcome
@@ -33,17 +34,7 @@ def run_plan(plan: Plan, session: Session) -> FlowRun:
         ServiceError: Lineage or the run log cannot be reached; nothing has run.
     """
     plan.require_sound()
-    run = RunRecord(
-        id=session.run_id or uuid.uuid4().hex,
-        flow=plan.flow,
-        parameters=dict(plan.parameters),
-        started_at=current_clock().now(),
-        origin=session.origin,
-        actor=session.actor,
-        seed=plan.seed,
-        prefect_run_id=session.prefect_run_id,
-        machine=machine().to_json(),
-    )
+    run = _record(plan, session)
     session.lineage.start_run(run)
     mlflow_run_id = None
     try:
@@ -75,6 +66,26 @@ def run_plan(plan: Plan, session: Session) -> FlowRun:
         outcomes={n.path: outcomes[n.path] for n in plan.nodes},
         mlflow_run_id=mlflow_run_id,
         links=dict(session.links),
+    )
+
+
+def _record(plan: Plan, session: Session) -> RunRecord:
+    """Return the record of a new run, or of the one that is taken up again."""
+    if session.run_id is not None:
+        try:
+            return session.lineage.run(session.run_id)
+        except UnknownNameError:
+            pass
+    return RunRecord(
+        id=session.run_id or uuid.uuid4().hex,
+        flow=plan.flow,
+        parameters=dict(plan.parameters),
+        started_at=current_clock().now(),
+        origin=session.origin,
+        actor=session.actor,
+        seed=plan.seed,
+        prefect_run_id=session.prefect_run_id,
+        machine=machine().to_json(),
     )
 
 

@@ -49,6 +49,7 @@ def call_in_process(
     node: Node,
     operator: Operator[..., Any],
     inputs: Mapping[str, Artifact | list[Artifact]],
+    *,
     grants: Sequence[str],
     invocation: Invocation,
     session: Session,
@@ -79,7 +80,7 @@ def call_in_process(
         )
         errand.write_bytes(pickle.dumps(asked))
         command = [sys.executable, "-m", "headrace.execution.isolated", str(errand), str(answer)]
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  our own module
             command,
             start_new_session=True,
             stdin=subprocess.DEVNULL,

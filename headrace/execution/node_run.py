@@ -113,10 +113,12 @@ class NodeRun:
                 uncached_because=list(key.unresolved),
             )
             if key.digest is None or operator.options.effect or operator.options.always:
-                return self._made(node, operator, inputs, record, key, started)
+                return self._made(node, operator, inputs, record=record, key=key, started=started)
             with self.one_at_a_time.of(key.digest):
                 reused = self._reused(record, key.digest, started)
-                return reused or self._made(node, operator, inputs, record, key, started)
+                return reused or self._made(
+                    node, operator, inputs, record=record, key=key, started=started
+                )
         except Exception as error:  # whatever a body raises is the node's outcome, not ours
             return self._failed(record, error, started)
 
@@ -125,6 +127,7 @@ class NodeRun:
         node: Node,
         operator: Operator[..., Any],
         inputs: Inputs,
+        *,
         record: InvocationRecord,
         key: Key,
         started: float,
@@ -137,7 +140,14 @@ class NodeRun:
             mlflow_run_id=self.mlflow_run_id,
             prefect_run_id=self.session.prefect_run_id,
         )
-        made = call_body(node, operator, inputs, self.plan.grants, invocation, self.session)
+        made = call_body(
+            node,
+            operator,
+            inputs,
+            grants=self.plan.grants,
+            invocation=invocation,
+            session=self.session,
+        )
         return self._executed(record, made, why, started)
 
     def _reused(self, record: InvocationRecord, key: str, started: float) -> NodeOutcome | None:

@@ -14,6 +14,8 @@ from headrace.execution.stored import outputs_of
 
 if TYPE_CHECKING:
     from headrace.execution.session import Session
+    from headrace.lineage import InvocationRecord
+    from headrace.operation import Operator
     from headrace.plan import Node, Plan
 
 
@@ -44,50 +46,64 @@ def plan_status(plan: Plan, session: Session) -> PlanStatus:
         plan: The plan; problems are allowed.
         session: Store and lineage.
     """
-    keys = Keys(session.roots, None)
-    outputs: dict[str, Mapping[str, Artifact]] = {}
-    by_node: dict[str, str] = {}
-    uncached: dict[str, str] = {}
-    for node in plan.nodes:
-        by_node[node.path] = _status(node, plan, session, keys, outputs, uncached)
-    return PlanStatus(by_node=by_node, cached=tuple(outputs), uncached=uncached)
+    look = _Look(plan, session)
+    by_node = {node.path: look.at(node) for node in plan.nodes}
+    return PlanStatus(by_node=by_node, cached=tuple(look.outputs), uncached=look.uncached)
 
 
-def _status(
-    node: Node,
-    plan: Plan,
-    session: Session,
-    keys: Keys,
-    outputs: dict[str, Mapping[str, Artifact]],
-    uncached: dict[str, str],
-) -> str:
-    operator = node.operator
-    if operator is None:
-        if node.given is not None:
-            outputs[node.path] = {"result": node.given}
-        return "handed in"
-    missing = [path for path in node.upstream() if path not in outputs]
-    if operator.options.effect:
-        return "effect, acts every time"
-    if missing:
-        return f"depends on upstream '{missing[0]}'"
-    if node.over is not None:
-        return "one for each partition, decided at the run"
-    arriving: dict[str, list[tuple[str, Any]]] = {}
-    for name, refs in node.inputs.items():
-        many = any(s.name == name and s.many for s in operator.signature.inputs)
-        arriving[name] = [
-            (f"[{i}]" if many else "", outputs[r.node][r.slot]) for i, r in enumerate(refs)
-        ]
-    try:
-        key = keys.of(node, arriving)
-    except HeadraceError as error:
-        return f"will fail: {error.problem}"
-    if key.digest is None and not operator.options.always:
-        uncached[node.path] = " ".join(key.unresolved)
-    if key.digest is not None and not operator.options.always:
-        found = session.lineage.reusable(key.digest)
-        if found is not None and all(session.store.has(e.digest) for e in found.outputs):
-            outputs[node.path] = outputs_of(found, session.lineage, session.store)
-            return f"cached (run {found.run_id[:8]})"
-    return f"will run: {why_not_cached(node, operator, key, plan.flow, session)}"
+class _Look:
+    """This goes through a plan in order and remembers what each reused node would give."""
+
+    def __init__(self, plan: Plan, session: Session) -> None:
+        self._plan, self._session = plan, session
+        self._keys = Keys(session.roots, None)
+        self.outputs: dict[str, Mapping[str, Artifact]] = {}
+        self.uncached: dict[str, str] = {}
+
+    def at(self, node: Node) -> str:
+        """Return what a run would do with a node."""
+        operator = node.operator
+        if operator is None:
+            if node.given is not None:
+                self.outputs[node.path] = {"result": node.given}
+            return "handed in"
+        if operator.options.effect:
+            return "effect, acts every time"
+        missing = [path for path in node.upstream() if path not in self.outputs]
+        if missing:
+            return f"depends on upstream '{missing[0]}'"
+        if node.over is not None:
+            return "one for each partition, decided at the run"
+        return self._keyed(node, operator)
+
+    def _keyed(self, node: Node, operator: Operator[..., Any]) -> str:
+        try:
+            key = self._keys.of(node, self._arriving(node, operator))
+        except HeadraceError as error:
+            return f"will fail: {error.problem}"
+        if not operator.options.always:
+            if key.digest is None:
+                self.uncached[node.path] = " ".join(key.unresolved)
+            elif (found := self._reusable(key.digest)) is not None:
+                store, lineage = self._session.store, self._session.lineage
+                self.outputs[node.path] = outputs_of(found, lineage, store)
+                return f"cached (run {found.run_id[:8]})"
+        return f"will run: {why_not_cached(node, operator, key, self._plan.flow, self._session)}"
+
+    def _arriving(
+        self, node: Node, operator: Operator[..., Any]
+    ) -> dict[str, list[tuple[str, Artifact]]]:
+        lists = {slot.name for slot in operator.signature.inputs if slot.many}
+        return {
+            name: [
+                (f"[{i}]" if name in lists else "", self.outputs[ref.node][ref.slot])
+                for i, ref in enumerate(refs)
+            ]
+            for name, refs in node.inputs.items()
+        }
+
+    def _reusable(self, key: str) -> InvocationRecord | None:
+        found = self._session.lineage.reusable(key)
+        if found is None or not all(self._session.store.has(e.digest) for e in found.outputs):
+            return None
+        return found

@@ -5,12 +5,13 @@ No library is imported for that: a value of a library can only exist once someth
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from headrace.identity.opaque import GATEWAYS as GATEWAYS
+from headrace.identity import origins
 
 if TYPE_CHECKING:
     from headrace.identity.values import Writer
@@ -25,6 +26,27 @@ def adapter_for(value: object) -> Adapter | None:
         if name in _ADAPTERS:
             return _ADAPTERS[name]
     return None
+
+
+def pandas_extensions(roots: tuple[str, ...]) -> dict[str, object]:
+    """Return what the user's code attached to the classes of pandas, by name."""
+    pandas = sys.modules.get("pandas")
+    found: dict[str, object] = {}
+    for name in ("DataFrame", "Series", "Index"):
+        for cls in getattr(pandas, name, object).__mro__[:-1]:
+            for attribute, attached in vars(cls).items():
+                accessor = type(attached).__name__ == "CachedAccessor"
+                value = attached._accessor if accessor else attached
+                code = isinstance(value, types.FunctionType | type)
+                if code and not str(value.__module__).startswith("pandas."):
+                    found[attribute] = value
+    return {name: value for name, value in found.items() if _is_users(value, roots)}
+
+
+def _is_users(value: object, roots: tuple[str, ...]) -> bool:
+    if isinstance(value, types.FunctionType):
+        return origins.of_function(value, roots).followed
+    return isinstance(value, type) and origins.of_class(value, roots).followed
 
 
 def _array(writer: Writer, value: Any) -> None:

@@ -21,7 +21,6 @@ from headrace.identity.symbols import (
     CALLED,
     NAMED,
     Analysis,
-    Const,
     Inner,
     Path,
     Remark,
@@ -40,11 +39,11 @@ _SKIPPED = frozenset(
 _JUMP_ONLY = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"})
 _TERMINAL = frozenset({"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"})
 _CONDITIONAL = re.compile("POP_JUMP|JUMP_IF|FOR_ITER|SEND")
+_TRUTH = frozenset({"JUMP_IF_TRUE", "JUMP_IF_FALSE"})
 _MEANINGFUL_FLAGS = 0x04 | 0x08 | 0x20 | 0x80 | 0x200  # *args, **kwargs, generator, coroutines
 _WORD = re.compile(r"[^\W\d]\w*")
 # these let a string name a variable: `frame.query("delay > @limit")`, `duckdb.sql("from flights")`
-_STRINGS_NAME_VARIABLES = frozenset({"query", "eval", "sql", "execute", "from_query", "df"})
-_LOCALS_BY_NAME = frozenset({"locals", "vars", "dir"})
+_STRINGS_NAME_VARIABLES = frozenset({"query", "eval", "sql", "execute", "evaluate"})
 
 _ANALYSES: dict[int, tuple[weakref.ref[CodeType], Analysis]] = {}
 
@@ -78,6 +77,8 @@ class Interpreter:
         self.events: list[tuple[int, Path, int, int]] = []  # token, path, flags, offset
         self.inner: list[tuple[Inner, Analysis]] = []
         self.keywords = False
+        self.locals_by_name = False
+        self.attributes: set[str] = set()
         self.reads: set[str] = set()
         self.shadowable: set[str] = set()
         self.remarks: list[Remark] = []
@@ -162,15 +163,36 @@ class Interpreter:
         stack.extend([(None, start)] * (effect + pops))
 
     def _branch(self, instruction: Instruction, stack: list[Entry]) -> None:
-        name = re.sub("FORWARD_|BACKWARD_", "", instruction.name)
-        self.emit(name, _Target(self._land(instruction.target)))
+        name, target = self._threaded(instruction)
+        self.emit(name, _Target(target))
         if name != "SEND" and stack:
             self.escape(stack[-1][0])
-        there = len(stack) + dis.stack_effect(instruction.op, instruction.arg, jump=True)
+        there = len(stack) - (0 if name.endswith("_OR_POP") else 1)
         here = len(stack) + dis.stack_effect(instruction.op, instruction.arg, jump=False)
-        self.queue.append((instruction.target, (stack + [_UNKNOWN])[:there]))
+        self.queue.append((target, stack[:there]))
         del stack[here:]
         stack.extend([_UNKNOWN] * (here - len(stack)))
+
+    def _threaded(self, instruction: Instruction) -> tuple[str, int]:
+        """Return what a conditional jump does, and where it leads in the end.
+
+        The compiler shortens jumps to jumps, but only within a line of text: `a and b or c` on one
+        line and on three are different instructions. So all are shortened here.
+        """
+        name, target = _undirected(instruction), self._land(instruction.target)
+        while name.endswith("_OR_POP"):
+            there = self.program.instructions[target]
+            condition = name.removesuffix("_OR_POP")
+            meets = _undirected(there)
+            if meets == name:
+                target = self._land(there.target)
+            elif meets == f"POP_{condition}":
+                name, target = meets, self._land(there.target)
+            elif meets.removesuffix("_OR_POP").removeprefix("POP_") in _TRUTH:
+                name, target = f"POP_{condition}", self._land(target + 1)
+            else:
+                break
+        return name, target
 
     # -- what the instructions use ----------------------------------------------------------------
 
@@ -210,6 +232,7 @@ class Interpreter:
 
     def attribute(self, name: str) -> None:
         """Note that the code asks something for an attribute of this name."""
+        self.attributes.add(name)
         if name in opcodes.SOURCE_ATTRIBUTES:
             self.remark(f"reads '{name}', through which code can be reached that is not named")
         reading = opcodes.READING_ATTRIBUTES.get(name)
@@ -266,11 +289,8 @@ class Interpreter:
         within = [self._within(inner, analysis) for inner, analysis in self.inner]
         strings = [text for text in self.code.co_consts if isinstance(text, str)]
         scans = bool(_STRINGS_NAME_VARIABLES.intersection(self.code.co_names))
-        by_name = scans or bool(_LOCALS_BY_NAME.intersection(self.code.co_names))
-        names = tuple(self.variables) if by_name else ()
-        inner = tuple(
-            (analysis.label if symbol.named else "") for symbol, analysis in self.inner
-        )
+        names = tuple(self.variables) if scans or self.locals_by_name else ()
+        inner = tuple((analysis.label if symbol.named else "") for symbol, analysis in self.inner)
         # names of globals do not count, only which of them are the same
         content = (_shape(self.code), self._placed_tokens(), inner, names)
         return Analysis(
@@ -279,6 +299,7 @@ class Interpreter:
             units=(self._uses(), *(unit for units in within for unit in units)),
             free=tuple(free),
             rebinds=self._rebinds(),
+            attributes=frozenset(self.attributes.union(*(a.attributes for _, a in self.inner))),
             reads=frozenset(self.reads.union(*(a.reads for _, a in self.inner))),
             scans=scans or any(a.scans for _, a in self.inner),
             words=words(*strings).union(*(a.words for _, a in self.inner)),
@@ -298,7 +319,7 @@ class Interpreter:
 
     def _uses(self) -> tuple[Use, ...]:
         found: dict[Path, Use] = {}
-        for at, path, flags, offset in sorted(self.events, key=lambda event: event[0]):
+        for _, path, flags, offset in sorted(self.events, key=lambda event: event[0]):
             use = found.get(path)
             if use is None:
                 line = line_of(self.code, offset)
@@ -342,6 +363,10 @@ class _Target:
 
     def __init__(self, index: int) -> None:
         self.index = index
+
+
+def _undirected(instruction: Instruction) -> str:
+    return instruction.name.replace("FORWARD_", "").replace("BACKWARD_", "")
 
 
 def words(*texts: str) -> frozenset[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import _abc
+import abc
+import contextlib
 import enum
 import sys
 import types
@@ -16,36 +19,76 @@ if TYPE_CHECKING:
     from headrace.identity.memo import Memo
 
 _IGNORED = frozenset(
-    "__doc__ __module__ __qualname__ __dict__ __weakref__ __annotations__ __slotnames__ "
-    "__abstractmethods__ _abc_impl __parameters__ __dataclass_fields__ __dataclass_params__ "
-    "__static_attributes__ __firstlineno__".split()
+    {
+        "__doc__",
+        "__module__",
+        "__qualname__",
+        "__dict__",
+        "__weakref__",
+        "__annotations__",
+        "__slotnames__",
+        "__abstractmethods__",
+        "_abc_impl",
+        "__parameters__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__static_attributes__",
+        "__firstlineno__",
+    }
 )
 _ENUM_MADE = frozenset(
-    "_member_map_ _member_names_ _value2member_map_ _unhashable_values_ _member_type_ "
-    "_use_args_ _new_member_ _value_repr_ _generate_next_value_ __new__ _flag_mask_ "
-    "_singles_mask_ _all_bits_ _boundary_ _inverted_ _hashable_values_ _use_args_".split()
+    {
+        "_member_map_",
+        "_member_names_",
+        "_value2member_map_",
+        "_unhashable_values_",
+        "_member_type_",
+        "_use_args_",
+        "_new_member_",
+        "_value_repr_",
+        "_generate_next_value_",
+        "__new__",
+        "_flag_mask_",
+        "_singles_mask_",
+        "_all_bits_",
+        "_boundary_",
+        "_inverted_",
+        "_hashable_values_",
+    }
 )
 _PYDANTIC_MADE = frozenset(
-    "__class_vars__ __private_attributes__ __signature__ model_fields model_computed_fields "
-    "__fields__ model_config __fields_set__".split()
+    {
+        "__class_vars__",
+        "__private_attributes__",
+        "__signature__",
+        "model_fields",
+        "model_computed_fields",
+        "__fields__",
+        "model_config",
+        "__fields_set__",
+    }
 )
 
 
 def fill_class(record: Record, cls: type, memo: Memo) -> None:
     """Fill the record of a class: by name when it is not the user's, else by all it says."""
     origin = origins.of_class(cls, memo.roots)
-    name = f"{cls.__module__}.{cls.__qualname__}"
+    name = record.name
     if not origin.followed:
         record.content = repr(("class", name)).encode()
         record.packages |= origin.packages
         if origin.owner is Owner.KERNEL:
             record.kernel.add(cls.__module__)
         return
-    record.kind, record.name, record.label = "class", name, (repr(cls.__name__), "")
+    record.kind, record.label = "class", (repr(cls.__name__), "")
     record.extras = {"doc": repr(cls.__doc__), "place": name}
     writer = Writer(record, memo, f"the class '{name}'")
     writer.values("class", cls.__name__, *cls.__bases__)
     writer.value(type(cls))
+    if isinstance(cls, abc.ABCMeta):
+        # what was registered as a subclass answers `isinstance`
+        registered = [entry() for entry in _abc._get_dump(cls)[0]]  # type: ignore[attr-defined]
+        writer.unordered("registered", [(item,) for item in registered if item is not None])
     if _is_compiled(cls):
         writer.opaque("is compiled, not Python")
     skipped = _IGNORED | _special(writer, cls)
@@ -74,6 +117,8 @@ def _special(writer: Writer, cls: type) -> frozenset[str]:
         writer.values("members", *((name, m._value_) for name, m in members.items()))
         return _ENUM_MADE | frozenset(members)
     if "__pydantic_fields__" in vars(cls) or "__pydantic_core_schema__" in vars(cls):
+        if "__dataclass_fields__" in vars(cls):
+            _dataclass(writer, cls)
         _pydantic(writer, cls)
         return _PYDANTIC_MADE
     if issubclass(cls, tuple) and "_field_defaults" in vars(cls):
@@ -103,12 +148,13 @@ def _dataclass(writer: Writer, cls: Any) -> None:
 def _pydantic(writer: Writer, cls: Any) -> None:
     for name, field in vars(cls).get("__pydantic_fields__", {}).items():
         writer.values("field", name, field)
-    writer.mapping("config", dict(cls.model_config), ordered=False)
+    config = getattr(cls, "model_config", None) or getattr(cls, "__pydantic_config__", None)
+    writer.mapping("config", dict(config or {}), ordered=False)
     private = vars(cls).get("__private_attributes__") or {}
     for name, attribute in private.items():
         writer.values("private", name, attribute)
     made = vars(cls).get("__pydantic_decorators__")
-    for group in getattr(made, "__slots__", None) or getattr(made, "__dataclass_fields__", ()):
+    for group in getattr(made, "__dataclass_fields__", ()):
         for name, decorator in getattr(made, group).items():
             function = getattr(decorator.func, "__func__", decorator.func)
             writer.tag("decorator", f"{group} {name} {decorator.cls_var_name}")
@@ -129,14 +175,13 @@ def annotations_of(cls: type) -> dict[str, object]:
     module = sys.modules.get(cls.__module__)
     namespace = dict(vars(module)) if module is not None else {}
     found: dict[str, object] = {}
-    for name, annotation in vars(cls).get("__annotations__", {}).items():
+    written = vars(cls).get("__annotations__")
+    for name, annotation in written.items() if isinstance(written, dict) else ():
         found[name] = annotation
         if isinstance(annotation, str):
-            try:
-                found[name] = eval(annotation, namespace, dict(vars(cls)))
-            except Exception:
-                # a name that only type checkers know: the text is all there is
-                continue
+            # a name that only type checkers know leaves the text, which is all there is
+            with contextlib.suppress(Exception):
+                found[name] = eval(annotation, namespace, dict(vars(cls)))  # noqa: S307
     return found
 
 

@@ -19,6 +19,7 @@ from headrace.identity.symbols import (
     IMPORTED,
     IMPORTS_CONSTANT,
     NAMED,
+    OPTIONAL,
     Analysis,
     Root,
     Use,
@@ -39,9 +40,9 @@ def fill_function(record: Record, function: FunctionType, memo: Memo) -> None:
     if not origin.followed:
         _fill_foreign(record, function, module, origin, memo)
         return
-    name = f"{module}.{function.__qualname__}"
+    name = record.name
     analysis = analyse(function.__code__)
-    record.kind, record.name = "code", name
+    record.kind = "code"
     record.label = (f"{function.__name__!r} {analysis.label}", analysis.label)
     record.reads = analysis.reads
     record.extras = {
@@ -57,7 +58,7 @@ def fill_function(record: Record, function: FunctionType, memo: Memo) -> None:
     order = function.__code__.co_varnames
     writer.value(function.__defaults__)
     writer.values("keywords", *((order.index(n), keywords[n]) for n in sorted(keywords)))
-    writer.value({k: v for k, v in vars(function).items() if k != "__wrapped__"})
+    writer.value(vars(function))
     Linker(record, function, analysis, memo, writer).link()
     record.content = writer.digest()
 
@@ -116,9 +117,16 @@ class Linker:
                 value = self.resolve(use)
                 if self.analysis.scans and isinstance(value, str):
                     scanned |= words(value)
+        for name in sorted(self.analysis.attributes):
+            extension = self.memo.extension(name)
+            if extension is not None:
+                self.writer.values("extension", name, extension)
         for name in sorted(scanned):
             value = self.function.__globals__.get(name, _MISSING)
-            if value is not _MISSING and not isinstance(value, ModuleType) and not callable(value):
+            if isinstance(value, FunctionType | type):
+                if self._is_own(value):
+                    self.writer.values("named in text", name, value)
+            elif value is not _MISSING and not isinstance(value, ModuleType):
                 self.writer.tag("named in text", name)
                 self.constant(self.function.__globals__, name, self.module, value)
 
@@ -197,9 +205,17 @@ class Linker:
             self._value(use, value, module, name)
             return
         origin = origins.of_module(module, self.memo.roots)
-        if isinstance(value, bool | int | float | str | bytes) or value is None:
-            self.writer.value(value)
+        self._plain_state(name, value)
         self.refer(self.memo.leaf("library", name, origin=origin))
+
+    def _plain_state(self, name: str, value: object) -> None:
+        """Write a setting of a library, which the user's code may have changed."""
+        if isinstance(value, bool | int | float | str | bytes | dict | list | set):
+            record = Record()
+            writer = Writer(record, self.memo, name)
+            writer.value(value)
+            if writer.plain:
+                self.writer.out.append(writer.digest())
 
     def _is_own(self, value: FunctionType | type) -> bool:
         if isinstance(value, type):
@@ -252,7 +268,9 @@ class Linker:
     # -- from a value to a record -----------------------------------------------------------------
 
     def _value(self, use: Use, value: object, holder: object, name: str) -> object:
-        if value is _MISSING:
+        if value is _MISSING and use.flags & OPTIONAL:
+            self.writer.tag("absent")
+        elif value is _MISSING:
             self.complain(use, f"uses '{name}', which has no value yet")
         elif id(value) in self.memo.opaque:
             if use.flags & ~IMPORTED != IMPORTS_CONSTANT:
@@ -261,8 +279,7 @@ class Linker:
         elif isinstance(value, ModuleType):
             self._module(use, value)
         elif isinstance(value, FunctionType) and not hasattr(value, "registry"):
-            named = use.flags & ~CALLED != 0 or bool(use.path.attributes and use.flags & NAMED)
-            self.refer(self.memo.of_function(value), named=named)
+            self.refer(self.memo.of_function(value), named=use.flags & ~CALLED != 0)
         elif isinstance(value, type):
             self.refer(self.memo.of_class(value))
         elif self.memo.is_builtin(name.rpartition(".")[2], value):
@@ -293,9 +310,7 @@ class Linker:
             )
         else:
             kernel = module.__name__ if origin.owner is Owner.KERNEL else ""
-            self.refer(
-                self.memo.leaf("module", module.__name__, origin=origin, kernel=kernel)
-            )
+            self.refer(self.memo.leaf("module", module.__name__, origin=origin, kernel=kernel))
 
 
 def _attribute(module: object, name: str) -> object:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import dis
 import hashlib
 import importlib.util
-import marshal
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from types import CodeType
 from typing import NamedTuple
 
@@ -75,7 +75,8 @@ def _module(name: str) -> _Module | None:
         return None
     package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
     imports = frozenset(_imports(code, package))
-    return _Module(hashlib.sha256(marshal.dumps(_bare(code))).digest(), imports)
+    content = repr(_bare(code)).encode("utf-8", "backslashreplace")
+    return _Module(hashlib.sha256(content).digest(), imports)
 
 
 def _imports(code: CodeType, package: str) -> Iterator[str]:
@@ -116,12 +117,10 @@ def _bare(code: CodeType) -> tuple[object, ...]:
     operations = list(_operations(code))
     if constants and isinstance(constants[0], str) and (_LOAD_CONST, 0) not in operations:
         constants[0] = None
-    for (first, constant), (second, name) in zip(operations, operations[1:], strict=False):
+    for (first, constant), (second, name) in pairwise(operations):
         if (first, second) == (_LOAD_CONST, _STORE_NAME) and code.co_names[name] == "__doc__":
             constants[constant] = None
     frozen = tuple(sorted(map(repr, c)) if isinstance(c, frozenset) else c for c in constants)
     shape = (code.co_argcount, code.co_kwonlyargcount, code.co_posonlyargcount, code.co_flags)
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     return code.co_code, frozen, shape, names, code.co_exceptiontable
-
-

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import FunctionType
 
 from headrace.identity import kernel
-from headrace.identity.graph import Record, part_of, reached, structure
-from headrace.identity.installed import with_dependencies
+from headrace.identity.graph import Record, part_of, structure
+from headrace.identity.installed import Installed, with_dependencies
 from headrace.identity.memo import Memo, write_value
 from headrace.identity.parts import STRUCTURE, CodeIdentity, Key, Part, decisive
 
@@ -38,12 +38,12 @@ def identify(
     body = getattr(function, "body", function)
     if isinstance(body, FunctionType):
         root = memo.of_function(body)
-        order = reached(root)
+        order = memo.from_here(root)
         artifacts = _annotated_kernel(body)
     else:
         root = Record(kind="constant", name=type(body).__qualname__)
         write_value(root, body, memo, f"the callable '{type(body).__qualname__}'")
-        order, artifacts = reached(root), frozenset[str]()
+        order, artifacts = memo.from_here(root), frozenset[str]()
     parts = [
         Part(kind="python", name="python", digest=_python()),
         Part(kind="code", name=STRUCTURE, digest=structure(order)),
@@ -83,7 +83,7 @@ def key_of(
     for name, value in sorted(parameters.items()):
         record = Record()
         write_value(record, value, memo, f"parameter '{name}'", ordered=False)
-        order = reached(record)
+        order = memo.from_here(record)
         shown = record.shown if record.shown is not None else f"#{structure(order)}"
         parts.append(Part(kind="parameter", name=f"parameter {name}", digest=shown))
         parts += [*_shown(order), *_packages(order, frozenset())]
@@ -95,8 +95,7 @@ def key_of(
         parts.append(Part(kind="input", name=f"input {name}", digest=digest))
     parts.append(Part(kind="seed", name="seed", digest=repr(seed)))
     kept, reasons = _distinct(parts), tuple(dict.fromkeys(unresolved))
-    digest = None if reasons else _digest(kept)
-    return Key(digest=digest, parts=kept, unresolved=reasons)
+    return Key(digest=None if reasons else _digest(kept), parts=kept, unresolved=reasons)
 
 
 def _digest(parts: Iterable[Part]) -> str:
@@ -111,14 +110,14 @@ def _shown(order: list[Record]) -> list[Part]:
 
 def _packages(order: list[Record], artifacts: frozenset[str]) -> list[Part]:
     modules = artifacts.union(*(record.kernel for record in order))
-    packages = set[object]().union(*(record.packages for record in order))
+    packages = set[Installed]().union(*(record.packages for record in order))
     found = {}
     if modules:
         within = kernel.reach(modules)
         packages |= within.packages
         found["headrace"] = within.version
     for package in packages:
-        for installed in with_dependencies(package):  # type: ignore[arg-type]
+        for installed in with_dependencies(package):
             found[installed.name] = installed.version
     return [Part(kind="package", name=name, digest=found[name]) for name in sorted(found)]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Callable
+from typing import Any
 
 
 def token(tag: bytes, payload: bytes = b"") -> bytes:
@@ -29,26 +32,22 @@ def literal(value: object) -> bytes | None:
 
 def scalar(value: object) -> bytes | None:
     """Return the bytes of a number, text, bytes, None or Ellipsis of exactly that type."""
-    match value:
-        case None:
-            return b"None "
-        case bool():
-            return b"True " if value else b"False "
-    kind = type(value)
-    if kind is int:
-        return token(b"int", b"%x" % value)  # type: ignore[str-bytes-safe]
-    if kind is float:
-        return token(b"float", _float_bytes(value))  # type: ignore[arg-type]
-    if kind is str:
-        return token(b"str", value.encode("utf-8", "surrogatepass"))  # type: ignore[attr-defined]
-    if kind is bytes:
-        return token(b"bytes", value)  # type: ignore[arg-type]
-    if kind is complex:
-        real, imaginary = value.real, value.imag  # type: ignore[attr-defined]
-        return token(b"complex", _float_bytes(real) + _float_bytes(imaginary))
-    return b"... " if value is ... else None
+    write = _SCALARS.get(type(value))
+    return None if write is None else write(value)
 
 
 def _float_bytes(value: float) -> bytes:
     # every NaN is one NaN: its payload does not survive arithmetic anyway
-    return b"nan" if value != value else struct.pack(">d", value)
+    return b"nan" if math.isnan(value) else struct.pack(">d", value)
+
+
+_SCALARS: dict[type, Callable[[Any], bytes]] = {
+    type(None): lambda value: b"None ",
+    type(...): lambda value: b"... ",
+    bool: lambda value: b"True " if value else b"False ",
+    int: lambda value: token(b"int", b"%x" % value),
+    float: lambda value: token(b"float", _float_bytes(value)),
+    complex: lambda value: token(b"complex", _float_bytes(value.real) + _float_bytes(value.imag)),
+    str: lambda value: token(b"str", value.encode("utf-8", "surrogatepass")),
+    bytes: lambda value: token(b"bytes", value),
+}

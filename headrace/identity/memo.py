@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FunctionType
 
-from headrace.identity import opaque, origins
+from headrace.identity import adapters, opaque, origins
 from headrace.identity.classes import fill_class
 from headrace.identity.functions import fill_function
-from headrace.identity.graph import Record
+from headrace.identity.graph import Record, reached
 from headrace.identity.origins import Origin
 from headrace.identity.values import Writer
 
@@ -37,21 +37,24 @@ class Memo:
         self._modules: dict[str, Origin | None] = {}
         # what is known by its `id` must stay alive as long as that is used
         self._alive: list[object] = []
+        self._waiting: list[Callable[[], None]] = []
+        self._extensions: dict[str, object] | None = None
 
     def of_function(self, function: FunctionType) -> Record:
         """Return the record of a function."""
         record = self._records.get(id(function))
         if record is None:
-            record = self._remember(function)
-            fill_function(record, function, self)
+            module = function.__globals__.get("__name__", "?")
+            record = self._remember(function, f"{module}.{function.__qualname__}")
+            self._waiting.append(lambda: fill_function(record, function, self))
         return record
 
     def of_class(self, cls: type) -> Record:
         """Return the record of a class."""
         record = self._records.get(id(cls))
         if record is None:
-            record = self._remember(cls)
-            fill_class(record, cls, self)
+            record = self._remember(cls, f"{cls.__module__}.{cls.__qualname__}")
+            self._waiting.append(lambda: fill_class(record, cls, self))
         return record
 
     def of_constant(self, holder: object, key: str, name: str, value: object) -> Record:
@@ -89,12 +92,28 @@ class Memo:
             self._modules[module] = origins.of_module_name(module, self.roots)
         return self._modules[module]
 
+    def from_here(self, record: Record) -> list[Record]:
+        """Return all records from `record` on, read to the end."""
+        # code is read in turns rather than within each other: chains of calls can be long
+        while self._waiting:
+            self._waiting.pop()()
+        return reached(record)
+
+    def extension(self, attribute: str) -> object | None:
+        """Return what the user's code attached to a pandas class under this name, or None.
+
+        A frame in a local variable has it, and nothing in the instructions says so.
+        """
+        if self._extensions is None:
+            self._extensions = adapters.pandas_extensions(self.roots)
+        return self._extensions.get(attribute)
+
     def is_builtin(self, name: str, value: object) -> bool:
         """Return whether `value` is what Python itself calls `name`."""
         return getattr(builtins, name, None) is value
 
-    def _remember(self, value: object) -> Record:
-        record = self._records[id(value)] = Record()
+    def _remember(self, value: object, name: str) -> Record:
+        record = self._records[id(value)] = Record(name=name)
         self._alive.append(value)
         return record
 

@@ -10,6 +10,7 @@ _UNPICKLES = "can load any code that a pickle names"
 _FRAMES = "looks at the code that is running"
 _SOURCE = "reads the text of code"
 _ENVIRONMENT = "reads the environment, which is not part of the key"
+_START = "reads what the process was started with"
 _PROGRAM = "runs a program whose version is not known"
 _LIBRARY = "loads a library whose version is not known"
 _PATCH = "changes how other code works"
@@ -36,6 +37,7 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(("inspect.getsourcefile", "inspect.getcomments", "dis.dis"), _SOURCE),
     **dict.fromkeys(("linecache.getline", "linecache.getlines"), _SOURCE),
     **dict.fromkeys(("os.environ", "os.environb", "os.getenv", "os.getenvb"), _ENVIRONMENT),
+    **dict.fromkeys(("sys.argv", "sys.stdin", "builtins.input"), _START),
     **dict.fromkeys(("os.system", "os.popen", "os.execv", "os.execve", "os.fork"), _PROGRAM),
     **dict.fromkeys(("os.posix_spawn", "os.spawnv", "subprocess.run"), _PROGRAM),
     **dict.fromkeys(("subprocess.Popen", "subprocess.call", "subprocess.check_call"), _PROGRAM),

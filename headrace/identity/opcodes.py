@@ -16,6 +16,7 @@ from headrace.identity.symbols import (
     IMPORTS_CONSTANT,
     NAMED,
     NULL,
+    OPTIONAL,
     Cells,
     Const,
     Inner,
@@ -29,9 +30,32 @@ if TYPE_CHECKING:
 
 # Attributes that lead from any object to code that the instructions do not name.
 SOURCE_ATTRIBUTES = frozenset(
-    "__globals__ __builtins__ __subclasses__ f_globals f_locals f_back f_builtins f_code f_lineno "
-    "gi_frame cr_frame ag_frame tb_frame tb_lineno co_filename co_firstlineno co_linetable "
-    "co_lnotab co_lines co_positions co_code co_consts __loader__ __spec__".split()
+    {
+        "__globals__",
+        "__builtins__",
+        "__subclasses__",
+        "f_globals",
+        "f_locals",
+        "f_back",
+        "f_builtins",
+        "f_code",
+        "f_lineno",
+        "gi_frame",
+        "cr_frame",
+        "ag_frame",
+        "tb_frame",
+        "tb_lineno",
+        "co_filename",
+        "co_firstlineno",
+        "co_linetable",
+        "co_lnotab",
+        "co_lines",
+        "co_positions",
+        "co_code",
+        "co_consts",
+        "__loader__",
+        "__spec__",
+    }
 )
 # Attributes and functions that ask code for what is not part of what it does.
 READING_ATTRIBUTES = {
@@ -57,13 +81,33 @@ _POPS = {
     "MATCH_CLASS": 3,
 }
 _POPS |= dict.fromkeys(
-    "UNARY_POSITIVE UNARY_NEGATIVE UNARY_NOT UNARY_INVERT GET_ITER GET_YIELD_FROM_ITER "
-    "LIST_TO_TUPLE UNPACK_SEQUENCE UNPACK_EX YIELD_VALUE ASYNC_GEN_WRAP GET_AWAITABLE GET_AITER "
-    "BEFORE_WITH BEFORE_ASYNC_WITH PUSH_EXC_INFO CHECK_EXC_MATCH RETURN_VALUE".split(),
+    {
+        "UNARY_POSITIVE",
+        "UNARY_NEGATIVE",
+        "UNARY_NOT",
+        "UNARY_INVERT",
+        "GET_ITER",
+        "GET_YIELD_FROM_ITER",
+        "LIST_TO_TUPLE",
+        "UNPACK_SEQUENCE",
+        "UNPACK_EX",
+        "YIELD_VALUE",
+        "ASYNC_GEN_WRAP",
+        "GET_AWAITABLE",
+        "GET_AITER",
+        "BEFORE_WITH",
+        "BEFORE_ASYNC_WITH",
+        "PUSH_EXC_INFO",
+        "CHECK_EXC_MATCH",
+        "RETURN_VALUE",
+    },
     1,
 )
-_POPS_ARGUMENTS = frozenset("BUILD_TUPLE BUILD_LIST BUILD_SET BUILD_STRING BUILD_SLICE".split())
+_POPS_ARGUMENTS = frozenset(
+    {"BUILD_TUPLE", "BUILD_LIST", "BUILD_SET", "BUILD_STRING", "BUILD_SLICE"}
+)
 _CLASS_BODY_NAMES = frozenset({"__module__", "__qualname__", "__doc__"})
+_LOCALS = frozenset({"locals", "vars", "dir"})
 _ATTRIBUTE_CALLS = frozenset({"getattr", "hasattr"})
 
 
@@ -232,6 +276,8 @@ def _call(run: Interpreter, instruction: Instruction, stack: list[Entry]) -> Non
     symbols = [symbol for symbol, _ in taken]
     # either NULL and a callable, or a callable and its first argument
     callee, *arguments = symbols[1:] if symbols[0] is NULL else symbols
+    if isinstance(callee, Path) and callee.root.name in _LOCALS and not (arguments or keywords):
+        run.locals_by_name = True
     result = None if keywords else _known_call(run, callee, arguments)
     if result is None:
         run.escape(callee, flags)
@@ -270,8 +316,10 @@ def _known_getattr(run: Interpreter, callee: Path, arguments: list[Symbol]) -> S
         run.escape(symbol)
     found = owner.extended(name.value)
     if callee.root.name == "hasattr":
-        run.escape(found)
+        run.escape(found, NAMED | OPTIONAL)
         return Const(None)
+    if default:
+        run.escape(found, OPTIONAL)
     return found
 
 

@@ -12,6 +12,7 @@ NAMED = 2
 IMPORTED = 4
 IMPORTS_CONSTANT = 8
 COMPUTED = 16
+OPTIONAL = 32
 
 
 class Root(NamedTuple):
@@ -99,6 +100,7 @@ class Analysis:
         units: What is used by the code, then by each function within it.
         free: Captured variables in the order of their first use.
         rebinds: Captured variables that the code (or code within) assigns.
+        attributes: Names of all attributes that the code reads.
         reads: What the code asks functions for: "doc", "annotations", "place".
         scans: Whether strings may name variables (as in `frame.query("delay > @limit")`).
         words: Words in the code's strings.
@@ -111,6 +113,7 @@ class Analysis:
     units: tuple[tuple[Use, ...], ...]
     free: tuple[str, ...]
     rebinds: frozenset[str]
+    attributes: frozenset[str]
     reads: frozenset[str]
     scans: bool
     words: frozenset[str]

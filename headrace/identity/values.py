@@ -11,6 +11,7 @@ import functools
 import hashlib
 import logging
 import re
+import sys
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,31 @@ from typing import TYPE_CHECKING, Any
 from headrace.identity import adapters, origins
 from headrace.identity.graph import Edge, Record
 from headrace.identity.literals import scalar, token
+from headrace.identity.opaque import GATEWAYS
 from headrace.identity.origins import Owner
 
 if TYPE_CHECKING:
     from headrace.identity.memo import Memo
 
-_PLAIN_CONTAINERS = (tuple, list, dict, set, frozenset)
+# What an object holds as a number, text or container, whatever its class makes of it.
+_PLAIN: dict[type, Callable[[Any], object]] = {
+    int: int.__int__,
+    float: float.__float__,
+    complex: complex.__complex__,
+    str: str.__str__,
+    bytes: lambda value: bytes(memoryview(value)),
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    list: lambda value: list(list.__iter__(value)),
+    dict: lambda value: dict(dict.items(value)),
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+}
+_COPIED = {
+    "__doc__": "doc",
+    "__module__": "place",
+    "__qualname__": "place",
+    "__annotations__": "annotations",
+}
 _HEAP_TYPE = 1 << 9
 
 
@@ -63,6 +83,7 @@ class Writer:
             self.opaque(f"holds {name}, which {reason}")
             return
         if id(value) in self.active:
+            self.plain = False
             self.out.append(token(b"cycle", b"%d" % (len(self.active) - self.active[id(value)])))
             return
         self.active[id(value)] = len(self.active)
@@ -70,6 +91,11 @@ class Writer:
             self._compound(value)
         except RecursionError:
             self.opaque("is nested too deeply to be hashed")
+        except Exception as error:
+            # other people's objects may refuse anything, even to say what they are
+            kind = type(value)
+            name = f"{kind.__module__}.{kind.__qualname__}"
+            self.opaque(f"holds a {name}, which cannot be read ({type(error).__name__})")
         finally:
             del self.active[id(value)]
 
@@ -96,7 +122,7 @@ class Writer:
         self.record.unresolved.append(f"{_capital(self.place)} {what}.")
 
     def readable(self, value: object) -> str:
-        """Return plain data as Python would write it, in an order that does not depend on chance."""
+        """Return plain data as Python would write it, in an order that is not chance."""
         if type(value) is dict:
             items = [f"{self.readable(k)}: {self.readable(v)}" for k, v in value.items()]
             return "{" + ", ".join(items if self.ordered else sorted(items)) + "}"
@@ -145,8 +171,8 @@ class Writer:
             part.edges, part.active = [], self.active
             for value in item:
                 part.value(value)
-            targets = [(edge.record.name, edge.record.content) for edge in part.edges]
-            written.append((b"".join(part.out), repr(targets), part))
+            targets = repr([edge.record.name for edge in part.edges])
+            written.append((b"".join(part.out), targets, part))
         for content, _, part in sorted(written, key=lambda entry: entry[:2]):
             self.out.append(token(b"item", content))
             self.edges.extend(part.edges)
@@ -160,6 +186,9 @@ class Writer:
             if isinstance(value, kind):
                 write(self, value)
                 return
+        if type(value).__name__ == "cython_function_or_method":
+            _builtin(self, value)
+            return
         adapter = adapters.adapter_for(value)
         if adapter is not None:
             adapter(self, value)
@@ -177,7 +206,7 @@ class Writer:
         """Write an object whose class is read: all of its state, whatever it says to pickle."""
         cls = type(value)
         self.edge(self.memo.of_class(cls))
-        state = object.__getstate__(value)  # type: ignore[attr-defined]
+        state = object.__getstate__(value)
         attributes, slots = state if isinstance(state, tuple) else (state, None)
         computed = {
             name
@@ -185,7 +214,7 @@ class Writer:
             for name, item in vars(base).items()
             if isinstance(item, functools.cached_property)
         }
-        merged = {**(attributes or {}), **(slots or {})}
+        merged = self._undocumented({**(attributes or {}), **(slots or {})})
         kept = {name: item for name, item in merged.items() if name not in computed}
         self.values("state", *(part for name in sorted(kept) for part in (name, kept[name])))
         self._hidden_state(value)
@@ -194,25 +223,13 @@ class Writer:
         """Write what an object inherits from a type that is written in C."""
         if isinstance(value, BaseException):
             self.values("arguments", *value.args)
-        for container in _PLAIN_CONTAINERS:
-            if isinstance(value, container):
-                plain = container.__new__(container)
-                if container in (list, dict, set):
-                    container.__init__(plain, value)  # type: ignore[misc]
-                else:
-                    plain = container(tuple.__iter__(value) if container is tuple else value)
-                self.value(plain)
-                return
-        for base in (bool, int, float, complex, str, bytes):
+            return
+        for base, plain in _PLAIN.items():
             if isinstance(value, base):
-                self.value(getattr(base, "__getnewargs__")(value)[0] if base is not bool else value)
-                return
-        known = (object, BaseException, Exception)
-        for base in type(value).__mro__:
-            if not base.__flags__ & _HEAP_TYPE and base not in known:
-                if not issubclass(base, BaseException):
-                    self.reduced(value)
-                    return
+                self.value(plain(value))
+        bases = [base for base in type(value).__mro__ if not base.__flags__ & _HEAP_TYPE]
+        if any(base is not object and base not in _PLAIN for base in bases):
+            self.reduced(value)
 
     def reduced(self, value: Any) -> None:
         """Write an object of other people's class, as pickle would take it apart."""
@@ -238,18 +255,19 @@ class Writer:
             self.values("pairs", *pairs)
 
     def _undocumented(self, state: Any) -> Any:
-        # wrappers copy the docstring of what they wrap
-        if type(state) is dict and "__doc__" in state:
-            extras = self.record.extras
-            extras["doc"] = extras.get("doc", "") + repr(state["__doc__"])
-            return {name: item for name, item in state.items() if name != "__doc__"}
-        return state
+        # `functools.update_wrapper` copies from what is wrapped what does not change its results
+        if type(state) is not dict or "__doc__" not in state:
+            return state
+        extras = self.record.extras
+        for name, reading in _COPIED.items():
+            extras[reading] = extras.get(reading, "") + repr(state.get(name))
+        return {name: item for name, item in state.items() if name not in _COPIED}
 
     def _global(self, value: object, name: str) -> None:
         import pickle
 
         module = pickle.whichmodule(value, name)  # type: ignore[attr-defined]
-        found: object = __import__("sys").modules.get(module)
+        found: object = sys.modules.get(module)
         for part in name.split("."):
             found = getattr(found, part, None)
         if found is not value:
@@ -278,7 +296,7 @@ def _class(writer: Writer, value: type) -> None:
 
 def _module(writer: Writer, value: types.ModuleType) -> None:
     origin = origins.of_module(value, writer.memo.roots)
-    if origin.followed or value.__name__ in adapters.GATEWAYS:
+    if origin.followed or value.__name__ in GATEWAYS:
         writer.opaque(f"holds the module '{value.__name__}', of which any part may be used")
     else:
         kernel = value.__name__ if origin.owner is Owner.KERNEL else ""
@@ -286,7 +304,7 @@ def _module(writer: Writer, value: types.ModuleType) -> None:
 
 
 def _builtin(writer: Writer, value: types.BuiltinFunctionType) -> None:
-    owner = value.__self__
+    owner = getattr(value, "__self__", None)
     if isinstance(owner, types.ModuleType) or owner is None:
         module = value.__module__ or getattr(owner, "__name__", "builtins")
         origin = writer.memo.origin_of(module)

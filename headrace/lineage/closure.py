@@ -67,7 +67,7 @@ def _walk(
         .where(followed)
     )
     edges, kinds = [], {}
-    for earlier, later, sort, name, kind in connection.execute(found):
+    for earlier, later, sort, name, kind in connection.execute(found).all():
         edges.append(GraphEdge(earlier=earlier, later=later, sort=sort, name=name))
         kinds[earlier if sort == "input" else later] = kind
     return edges, kinds
@@ -85,7 +85,7 @@ def _invocations(connection: Connection, ids: Sequence[str]) -> Iterator[GraphNo
     )
     for chunk in chunks(ids):
         query = select(*columns).join(_run).where(_invocation.c.id.in_(chunk))
-        for found, operator, state, node, run_id, flow, at in connection.execute(query):
+        for found, operator, state, node, run_id, flow, at in connection.execute(query).all():
             yield GraphNode(
                 id=found,
                 sort="invocation",
@@ -103,15 +103,15 @@ def _invocations(connection: Connection, ids: Sequence[str]) -> Iterator[GraphNo
 
 def _artifacts(connection: Connection, ids: Sequence[str]) -> Iterator[GraphNode]:
     for chunk in chunks(ids):
-        query = select(_artifact).where(_artifact.c.digest.in_(chunk))
-        query = query.order_by(_artifact.c.kind)
-        for row in connection.execute(query):
+        query = select(_artifact.c.digest, _artifact.c.kind, _artifact.c.rows, _artifact.c.uri)
+        query = query.where(_artifact.c.digest.in_(chunk)).order_by(_artifact.c.kind)
+        for digest, kind, rows, uri in connection.execute(query).all():
             yield GraphNode(
-                id=row.digest,
+                id=digest,
                 sort="artifact",
-                label=row.kind,
-                detail="" if row.rows is None else f"{row.rows:,} rows",
-                attributes={"rows": row.rows, "uri": row.uri, "summary": row.summary},
+                label=kind,
+                detail="" if rows is None else f"{rows:,} rows",
+                attributes={"rows": rows, "uri": uri},
             )
 
 

@@ -1,4 +1,4 @@
-"""This package reads a flow before it runs: a typed graph, every problem at once, no data touched."""
+"""This package reads a flow before it runs: a typed graph, all problems at once, no data."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def _title(node: Node) -> str:
 
 def _takes(node: Node) -> str:
     inputs = [f"{name}={', '.join(map(str, refs))}" for name, refs in node.inputs.items()]
-    return "; ".join(inputs) or "–"
+    return "; ".join(inputs) or "-"
 
 
 def _makes(node: Node) -> str:
@@ -50,7 +50,7 @@ def _makes(node: Node) -> str:
         model = symbol.kind in ("Model", "SelectedModel")
         kind = f"Partitions[{symbol.kind}]" if symbol.partitioned else symbol.kind
         made.append(kind if model else f"{kind}{columns}")
-    return ", ".join(made) or "–"
+    return ", ".join(made) or "-"
 
 
 def mermaid(plan: Plan, status: Mapping[str, str] | None = None) -> str:

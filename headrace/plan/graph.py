@@ -82,7 +82,7 @@ class Node:
 
     def upstream(self) -> Iterator[str]:
         """Yield the paths of the nodes it waits for."""
-        seen = set()
+        seen: set[str] = set()
         for refs in self.inputs.values():
             seen.update(r.node for r in refs)
         seen.update(c.ref.node for c in self.conditions)

@@ -46,7 +46,7 @@ def inferred_outputs(
     schemas = {name: call.schema(name) for name in call.inputs}
     if any(schema is None for schema in schemas.values()):
         return {}
-    key = (operator.body.__code__, repr(sorted(call.parameters.items())), repr(schemas))
+    key = (operator.body, repr(sorted(call.parameters.items())), repr(schemas))
     if key not in _memo:
         empty, some = (_tried(operator, call, schemas, rows) for rows in (0, _ROWS))
         _memo[key] = {

@@ -56,7 +56,7 @@ def some_landings(draw: st.DrawFn) -> list[dict[str, Any]]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows=some_landings())
 def test_an_aircrafts_history_uses_only_landings_known_by_then(rows):
     computed = tail_history.rows(landings(rows)).to_pylist()
@@ -80,7 +80,7 @@ def test_an_aircrafts_history_uses_only_landings_known_by_then(rows):
     assert computed == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows=some_landings())
 def test_a_carriers_history_uses_only_landings_known_by_then(rows):
     computed = carrier_history.rows(landings(rows)).to_pylist()
@@ -139,7 +139,7 @@ def some_flights(draw: st.DrawFn) -> list[dict[str, Any]]:
     return rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows=some_flights())
 def test_an_airports_congestion_uses_only_departures_known_by_the_hour(rows):
     computed = airport_congestion.rows(flights(rows)).to_pylist()

@@ -226,7 +226,7 @@ def oracle(
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     asked=st.lists(st.tuples(key, st.integers(-2, 20)), max_size=12),
     facts=st.lists(a_fact(), max_size=14),

@@ -90,9 +90,11 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 def test_feasts_own_sdk_lists_the_view_and_reads_the_values_of_our_join(home):
     rows = computed(20.0, 30.0, 21.0, 22.0)
+    before = inherited_environment()
 
     publish(rows, view=temperature)
 
+    assert inherited_environment() == before  # Feast's import alone would change it
     feast = feature_store()
     view = feast.get_feature_view("temperature")
     assert [v.name for v in feast.list_feature_views()] == ["temperature"]
@@ -203,24 +205,7 @@ def test_asking_what_is_published_imports_no_feast(home):
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=inherited_environment() | {"HEADRACE_HOME": str(home)},
-        capture_output=True,
-        text=True,
-    )
-
-    assert done.returncode == 0, done.stderr
-
-
-def test_opening_feast_leaves_the_environment_of_the_process_as_it_was(home):
-    code = (
-        "import os, tempfile; from pathlib import Path; before = dict(os.environ);"
-        "from features.store import feature_store; feature_store();"
-        "import prometheus_client; prometheus_client.Counter('seen', 'seen').inc();"
-        "assert dict(os.environ) == before, set(os.environ) - set(before)"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=inherited_environment() | {"HEADRACE_HOME": str(home)},
+        check=False,
         capture_output=True,
         text=True,
     )

@@ -269,34 +269,35 @@ import pyarrow as pa
 from headrace.store import LocalStore
 
 store, first = LocalStore(Path(sys.argv[1])), int(sys.argv[2])
-store.put_table(pa.table({"n": [0]}))
-print("ready", flush=True)
 for number in range(first, first + int(sys.argv[3])):
     store.put_table(pa.table({"n": list(range(number, number + 3_000))}))
+    print(number, flush=True)
 """
 
 
 def start_writer(root: Path, *, first: int, count: int) -> subprocess.Popen[bytes]:
     arguments = [sys.executable, "-c", WRITER, str(root), str(first), str(count)]
-    writer = subprocess.Popen(arguments, stdout=subprocess.PIPE)
-    assert writer.stdout is not None
-    writer.stdout.readline()
-    return writer
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE)
 
 
 def test_writers_killed_at_any_moment_leave_nothing_half_visible(tmp_path: Path):
     moments = random.Random(20131)  # noqa: S311
     root = tmp_path / "store"
 
+    written = 0
     for first in range(0, 8_000, 1_000):
         writer = start_writer(root, first=first, count=1_000)
-        time.sleep(moments.uniform(0.0, 0.08))
+        assert writer.stdout is not None
+        for _ in range(moments.randint(1, 8)):
+            assert writer.stdout.readline()
+            written += 1
+        time.sleep(moments.uniform(0.0, 0.004))
         os.kill(writer.pid, signal.SIGKILL)
         writer.communicate()
 
     store = LocalStore(root)
     digests = list(store.digests())
-    assert len(digests) > 9
+    assert len(digests) >= written
     for digest in digests:
         assert table_digest(store.read_table(digest)) == digest
 
@@ -311,7 +312,7 @@ def test_many_writers_of_the_same_content_leave_one_sound_copy_each(tmp_path: Pa
     store = LocalStore(root)
     digests = list(store.digests())
     assert [writer.returncode for writer in writers] == [0, 0, 0, 0]
-    assert len(digests) == 41
+    assert len(digests) == 40
     assert all(table_digest(store.read_table(digest)) == digest for digest in digests)
     assert list((root / "staging").iterdir()) == []
     assert list((root / "quarantine").iterdir()) == []

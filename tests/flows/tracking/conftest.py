@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -109,6 +111,7 @@ class Story:
 
     def __init__(self, log: MlflowRunLog, run: RunRecord) -> None:
         self.log, self.run, self.mlflow_run_id = log, run, ""
+        self.invocations: dict[str, InvocationRecord] = {}
 
     def start(self, **plan: Any) -> Story:
         self.mlflow_run_id = self.log.run_started(self.run, plan)
@@ -135,36 +138,45 @@ class Story:
             "started_at": START + timedelta(seconds=1),
             "seconds": 2.5,
         }
-        invocation = InvocationRecord(**known | changes)
+        invocation = self.invocations[node] = InvocationRecord(**known | changes)
         self.log.node_finished(self.run, invocation, outputs or {}, inputs or {})
         return invocation
 
-    def whole_flow(self, made: Made, state: str = "executed") -> None:
+    def whole_flow(self, made: Made, reusing: Story | None = None) -> None:
         """Tell the story of the flight flow: ingest, train twice, select, evaluate."""
+
+        def how(node: str) -> dict[str, Any]:
+            if reusing is None:
+                return {}
+            return {"state": "cached", "reused_from": reusing.invocations[node].id}
+
         fitted_on = {"train": made.train, "validation": made.validation}
-        self.node("ingest", {"result": made.flights}, state=state)
+        self.node("ingest", {"result": made.flights}, **how("ingest"))
         for name, model in (("shallow", made.shallow), ("deep", made.deep)):
             parameters = {"max_depth": model.card.parameters["max_depth"], "search": {"rounds": 5}}
-            self.node(name, {"result": model}, fitted_on, state=state, parameters=parameters)
+            self.node(name, {"result": model}, fitted_on, parameters=parameters, **how(name))
         self.node(
             "select",
             {"selected": made.selected, "report": made.choice},
             {"candidates": [made.shallow, made.deep], "validation": made.validation},
-            state=state,
+            **how("select"),
         )
         self.node(
             "evaluate",
             {"result": made.evaluation},
             {"model": made.selected, "test": made.test},
-            state=state,
+            **how("evaluate"),
         )
 
     def finish(self, state: str = "completed", message: str = "", **summary: Any) -> None:
         self.log.run_finished(self.run, state, message, summary)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mlflow_url(servers: Settings) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mlflow warns of itself while it is imported
+        import mlflow.pyfunc  # noqa: F401
     return servers.mlflow_url
 
 
@@ -173,6 +185,23 @@ def client(mlflow_url: str) -> MlflowClient:
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=mlflow_url)
+
+
+@pytest.fixture(scope="session")
+def recorded(mlflow_url: str, made: Made, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The whole flow, recorded once; for tests that only look."""
+    log = MlflowRunLog(mlflow_url, home=tmp_path_factory.mktemp("recorded"))
+    run = RunRecord(
+        id=uuid.uuid4().hex,
+        flow=f"flow-{uuid.uuid4().hex[:8]}",
+        started_at=START,
+        actor="ada",
+        prefect_run_id="0192-abc",
+    )
+    told = Story(log, run).start()
+    told.whole_flow(made)
+    told.finish()
+    return told
 
 
 @pytest.fixture
@@ -233,10 +262,8 @@ class Gateway:
 
     def _drop(self) -> None:
         for connection in self.connections:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             connection.close()
         self.connections.clear()
 
@@ -251,10 +278,8 @@ class Gateway:
             pass
         finally:
             for end in (source, sink):
-                try:
+                with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
 
 
 @pytest.fixture

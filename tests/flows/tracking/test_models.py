@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from headrace import Model
 
 
-def _logged(client: MlflowClient, told: Any) -> LoggedModel:
+def _logged(client: MlflowClient, told: Any, model: Model) -> LoggedModel:
     experiment = client.get_run(told.mlflow_run_id).info.experiment_id
-    (found,) = client.search_logged_models([experiment])
+    (found,) = client.search_logged_models(
+        [experiment], f"tags.`headrace.digest` = '{model.digest}'"
+    )
     return found
 
 
@@ -59,7 +61,7 @@ def test_mlflow_answers_the_example_as_our_scoring_does(
     told.node("train", {"result": model}, {"train": made.train, "validation": made.validation})
     told.finish()
 
-    loaded = mlflow.pyfunc.load_model(_logged(client, told).model_uri)
+    loaded = mlflow.pyfunc.load_model(_logged(client, told, model).model_uri)
     answer = loaded.predict(loaded.input_example)
 
     expected = load(model).score(dict(model.card.example))
@@ -67,15 +69,12 @@ def test_mlflow_answers_the_example_as_our_scoring_does(
 
 
 def test_a_model_has_its_signature_its_requirements_and_its_digest(
-    story: Callable[..., Any], made: Any, client: MlflowClient, tracking_uri: str
+    recorded: Any, made: Any, client: MlflowClient, tracking_uri: str
 ) -> None:
     import mlflow.pyfunc
 
-    told = story().start()
-    told.node("train", {"result": made.deep}, {"train": made.train, "validation": made.validation})
-    told.finish()
+    logged = _logged(client, recorded, made.deep)
 
-    logged = _logged(client, told)
     described = mlflow.pyfunc.load_model(logged.model_uri).metadata
     assert described.signature.inputs.input_names() == ["wind", "carrier"]
     assert [str(t) for t in described.signature.inputs.input_types()] == [
@@ -94,15 +93,11 @@ def test_a_model_has_its_signature_its_requirements_and_its_digest(
 
 
 def test_xgboost_users_load_the_booster_without_headrace(
-    story: Callable[..., Any], made: Any, client: MlflowClient, tracking_uri: str
+    recorded: Any, made: Any, client: MlflowClient, tracking_uri: str
 ) -> None:
     import mlflow.xgboost
 
-    told = story().start()
-    told.node("train", {"result": made.deep}, {"train": made.train, "validation": made.validation})
-    told.finish()
-
-    booster = mlflow.xgboost.load_model(_logged(client, told).model_uri)
+    booster = mlflow.xgboost.load_model(_logged(client, recorded, made.deep).model_uri)
 
     assert bytes(booster.save_raw("ubj")) == made.deep.read("model.ubj")
 
@@ -117,20 +112,17 @@ def test_scikit_learn_users_load_the_estimator_without_headrace(
     told.node("train", {"result": model}, {"train": made.train, "validation": made.validation})
     told.finish()
 
-    estimator = mlflow.sklearn.load_model(_logged(client, told).model_uri)
+    estimator = mlflow.sklearn.load_model(_logged(client, told, model).model_uri)
 
     assert list(estimator.classes_) == [0, 1]
 
 
 def test_mlflow_refuses_rows_that_lack_a_column(
-    story: Callable[..., Any], made: Any, client: MlflowClient, tracking_uri: str
+    recorded: Any, made: Any, client: MlflowClient, tracking_uri: str
 ) -> None:
     import mlflow.pyfunc
 
-    told = story().start()
-    told.node("train", {"result": made.deep}, {"train": made.train, "validation": made.validation})
-    told.finish()
-    loaded = mlflow.pyfunc.load_model(_logged(client, told).model_uri)
+    loaded = mlflow.pyfunc.load_model(_logged(client, recorded, made.deep).model_uri)
 
     with pytest.raises(mlflow.exceptions.MlflowException, match="missing inputs \\['carrier'\\]"):
         loaded.predict(pd.DataFrame({"wind": [3.0]}))

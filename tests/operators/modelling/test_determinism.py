@@ -43,16 +43,10 @@ _PROGRAM = """
 
 
 def test_the_same_data_gives_the_same_bytes_in_every_process():
-    def digests() -> list[str]:
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(_PROGRAM)],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout.split()
+    command = [sys.executable, "-c", textwrap.dedent(_PROGRAM)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
-    first, second = digests(), digests()
+    first, second = (process.communicate()[0].split() for process in processes)
 
     assert len(set(first)) == 5
     assert second == first

@@ -1,40 +1,54 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from operators._intervals import difference_intervals, leave_one_out, metric_intervals
 from operators._metrics import metrics_of
 
-_DAYS, _ROWS_A_DAY = 30, 40
+_DAYS, _ROWS_A_DAY, _REPEATS = 30, 40, 400
 
 
 def _clustered(draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """These are rows whose days are good or bad as a whole, as a storm makes them."""
+    """These are rows whose days are good or bad, and easy or hard to tell, as a whole."""
     blocks = np.repeat(np.arange(_DAYS), _ROWS_A_DAY)
-    luck = draw.normal(0, 1.0, _DAYS)[blocks]
+    luck, ease = draw.normal(0, 1, _DAYS)[blocks], draw.normal(1, 1, _DAYS)[blocks]
     signal = draw.normal(0, 1, len(blocks))
-    chance = 1 / (1 + np.exp(-(signal + luck)))
+    chance = 1 / (1 + np.exp(1.5 - luck - ease * signal))
     target = (draw.random(len(blocks)) < chance).astype(float)
-    return target, 1 / (1 + np.exp(-signal)), blocks
+    return target, 1 / (1 + np.exp(1.5 - signal)), blocks
 
 
-def _covered(name: str, truth: float, *, by_rows: bool, repeats: int = 400) -> float:
+def _share_covered(interval: Callable[..., tuple[float, float]], truth: float) -> float:
     draw = np.random.default_rng(20130101)
-    hits = 0
-    for _ in range(repeats):
-        target, score, blocks = _clustered(draw)
-        units = np.arange(len(target)) if by_rows else blocks
-        if name == "auc" and by_rows:
-            low, high = _naive_auc(target, score)
-        else:
-            found = metric_intervals("classification", target, score, units, confidence=0.95)[name]
-            low, high = found["low"], found["high"]
-        hits += low <= truth <= high
-    return hits / repeats
+    found = [interval(*_clustered(draw)) for _ in range(_REPEATS)]
+    return sum(low <= truth <= high for low, high in found) / _REPEATS
 
 
-def _naive_auc(target: np.ndarray, score: np.ndarray) -> tuple[float, float]:
+def _truth(name: str) -> float:
+    draw = np.random.default_rng(7)
+    many = [_clustered(draw) for _ in range(1_500)]
+    target, score = (np.concatenate([m[part] for m in many]) for part in (0, 1))
+    return metrics_of("classification", target, score)[name]
+
+
+def _by_days(name: str) -> Callable[..., tuple[float, float]]:
+    def interval(target, score, blocks):
+        found = metric_intervals("classification", target, score, blocks, confidence=0.95)[name]
+        return found["low"], found["high"]
+
+    return interval
+
+
+def _mean_by_rows(target, score, blocks):
+    losses = np.square(score - target)
+    reach = 1.96 * losses.std(ddof=1) / np.sqrt(len(losses))
+    return losses.mean() - reach, losses.mean() + reach
+
+
+def _auc_by_rows(target, score, blocks):
     # Hanley and McNeil (1982): the usual interval, which takes rows as independent.
     value = metrics_of("classification", target, score)["auc"]
     ones, zeros = target.sum(), (1 - target).sum()
@@ -44,41 +58,23 @@ def _naive_auc(target: np.ndarray, score: np.ndarray) -> tuple[float, float]:
     return value - reach, value + reach
 
 
-def _truth(name: str) -> float:
-    draw = np.random.default_rng(7)
-    many = [_clustered(draw) for _ in range(1_500)]
-    target, score = np.concatenate([m[0] for m in many]), np.concatenate([m[1] for m in many])
-    return metrics_of("classification", target, score)[name]
+@pytest.mark.parametrize(
+    ("name", "by_rows"),
+    [
+        pytest.param("brier", _mean_by_rows, id="a mean"),
+        pytest.param("auc", _auc_by_rows, id="a rank statistic"),
+    ],
+)
+def test_intervals_over_days_cover_the_truth_as_often_as_they_say_and_those_over_rows_do_not(
+    name, by_rows
+):
+    truth = _truth(name)
 
+    days = _share_covered(_by_days(name), truth)
+    rows = _share_covered(by_rows, truth)
 
-def test_intervals_over_days_cover_the_truth_as_often_as_they_say_and_those_over_rows_do_not():
-    # 400 repeats: a true 95% shows between 92.8% and 97.2% nineteen times in twenty.
-    truth = _truth("brier")
-
-    by_days = _covered("brier", truth, by_rows=False)
-    by_rows = _covered_mean_by_rows(truth)
-
-    assert 0.925 <= by_days <= 0.985
-    assert by_rows < 0.75
-
-
-def _covered_mean_by_rows(truth: float) -> float:
-    draw = np.random.default_rng(20130101)
-    hits = 0
-    for _ in range(400):
-        target, score, _ = _clustered(draw)
-        losses = np.square(score - target)
-        reach = 1.96 * losses.std(ddof=1) / np.sqrt(len(losses))
-        hits += abs(losses.mean() - truth) <= reach
-    return hits / 400
-
-
-def test_the_interval_of_the_auc_covers_the_truth_though_it_is_no_mean():
-    truth = _truth("auc")
-
-    by_days = _covered("auc", truth, by_rows=False)
-
-    assert 0.925 <= by_days <= 0.985
+    assert days == pytest.approx(0.95, abs=0.03)  # three standard errors of 400 repeats
+    assert rows < 0.75
 
 
 def test_leaving_a_day_out_is_computing_the_metric_without_its_rows():

@@ -12,10 +12,11 @@ from headrace import Model
 from headrace.errors import DataError, DefinitionError
 from operators._encoding import encode
 from operators._mlp import forward
+from operators._network import output_of
 from operators._skops_bytes import read_estimator, write_estimator
 from operators.scoring import load, measure
 from operators.train_sklearn import train_sklearn
-from operators.train_torch import _output, train_torch
+from operators.train_torch import train_torch
 from operators.train_xgboost import train_xgboost
 
 _TRAINERS = [
@@ -84,7 +85,7 @@ def test_the_network_answers_in_numpy_what_torch_answers():
 
     ours = forward(arrays, numbers, codes)
     tensors = {k: torch.from_numpy(v) for k, v in arrays.items()}
-    theirs = _output(tensors, torch.from_numpy(numbers), torch.from_numpy(codes)).numpy()
+    theirs = output_of(tensors, torch.from_numpy(numbers), torch.from_numpy(codes)).numpy()
 
     assert ours == pytest.approx(theirs, abs=1e-5)
 

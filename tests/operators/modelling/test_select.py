@@ -130,7 +130,7 @@ def test_no_candidate_is_refused(data):
         pytest.param(
             {"timezone": "America/NewYork"},
             "Operator 'select': There is no time zone 'America/NewYork'. Did you mean "
-            "'America/New_York'?\n"
+            "'America/New_York', 'America/Nuuk' or 'America/Nome'?\n"
             "  Fix: Use a name of the IANA database, such as 'America/New_York'.",
             id="an unknown time zone",
         ),

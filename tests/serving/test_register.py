@@ -1,0 +1,201 @@
+"""Registering the selected model, as a flow does."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from headrace import Evaluation, SelectedModel
+from headrace.errors import DataError, ParameterError, ServiceError
+from headrace.operation import PlannedCall
+from headrace.recording import Invocation, invoking
+from headrace.settings import using_settings
+from operators.scoring import load
+from serving.register import register
+from serving.registry import Registry
+
+if TYPE_CHECKING:
+    from headrace.settings import Settings
+
+Tested = tuple[SelectedModel, Evaluation]
+
+
+def test_a_registered_model_is_a_version_with_its_test_figures_and_an_alias(
+    tested: Tested, name: str
+) -> None:
+    model, evaluation = tested
+
+    report = register(model, evaluation, name=name)
+
+    version = Registry().version(name, "candidate")
+    auc = evaluation.document["metrics"]["auc"]
+    assert report.document == {
+        "name": name,
+        "version": "1",
+        "uri": f"models:/{name}/1",
+        "url": version.url,
+        "digest": model.digest,
+        "alias": "candidate",
+        "created": True,
+        "passed": True,
+    }
+    assert version.url.endswith(f"/#/models/{name}/versions/1")
+    assert version.digest == model.digest
+    assert version.aliases == ("candidate",)
+    assert float(version.tags["test_auc"]) == pytest.approx(auc["value"], abs=1e-5)
+    assert float(version.tags["test_auc_low"]) == pytest.approx(auc["low"], abs=1e-5)
+    assert version.tags["headrace.evaluation"] == evaluation.digest
+
+
+def test_registering_again_finds_the_version_and_moves_no_number(
+    tested: Tested, better: Tested, name: str
+) -> None:
+    register(*tested, name=name)
+    register(*better, name=name)
+
+    again = register(*tested, name=name)
+
+    registry = Registry()
+    assert again.document["version"] == "1"
+    assert again.document["created"] is False
+    assert [v.version for v in registry.versions(name)] == ["2", "1"]
+    assert registry.version(name, "1").aliases == ("candidate",)
+    assert registry.version(name, "2").aliases == ()
+
+
+def test_figures_that_changed_are_set_anew_on_the_version(tested: Tested, name: str) -> None:
+    model, evaluation = tested
+    register(model, evaluation, name=name)
+    document = {**evaluation.document, "metrics": {"auc": {"value": 0.25}}}
+
+    register(model, Evaluation.of(document), name=name)
+
+    assert Registry().version(name, "1").tags["test_auc"] == "0.25"
+
+
+def test_many_at_once_register_one_version(tested: Tested, name: str) -> None:
+    created: list[bool] = []
+
+    def registering() -> None:
+        created.append(register(*tested, name=name).document["created"])
+
+    threads = [threading.Thread(target=registering) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(created) == [False, False, False, True]
+    assert len(Registry().versions(name)) == 1
+
+
+def test_a_registered_model_answers_as_ours_does(
+    tested: Tested, name: str, servers: Settings
+) -> None:
+    import mlflow
+
+    model, evaluation = tested
+    register(model, evaluation, name=name)
+    mlflow.set_tracking_uri(servers.mlflow_url)
+
+    loaded = mlflow.pyfunc.load_model(f"models:/{name}@candidate")
+    answer = loaded.predict(loaded.input_example)
+
+    expected = load(model).score(dict(model.card.example))
+    np.testing.assert_array_equal(answer["probability"], expected)
+
+
+def test_the_model_of_the_training_run_is_registered_and_not_a_copy(
+    better: Tested, name: str, servers: Settings, tmp_path: Path
+) -> None:
+    from datetime import UTC, datetime
+
+    from mlflow import MlflowClient
+
+    from flows.tracking import MlflowRunLog
+    from headrace import Model
+    from headrace.lineage import InvocationRecord, RunRecord
+
+    model, evaluation = better
+    now = datetime.now(UTC)
+    run = RunRecord(id="r1", flow=name, started_at=now)
+    log = MlflowRunLog(home=tmp_path)
+    parent = log.run_started(run, {})
+    trained = InvocationRecord(
+        id="i1", run_id="r1", node="train", operator="train", state="executed", started_at=now
+    )
+    log.node_finished(run, trained, {"result": Model.holding(model._content)}, {})
+
+    with invoking(Invocation(run_id="r1", node="register", flow=name, mlflow_run_id=parent)):
+        register(model, evaluation, name=name)
+
+    client = MlflowClient(servers.mlflow_url)
+    experiment = client.get_experiment_by_name(name)
+    (logged,) = client.search_logged_models([experiment.experiment_id])
+    version = client.get_model_version(name, "1")
+    assert version.source == f"models:/{logged.model_id}"
+    assert version.run_id == logged.source_run_id
+    assert client.get_run(logged.source_run_id).info.run_name == "train"
+    assert version.tags["headrace.run"] == "run:r1"
+
+
+def test_without_an_alias_none_is_set(tested: Tested, name: str) -> None:
+    register(*tested, name=name, alias=None)
+
+    assert Registry().version(name, "1").aliases == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        pytest.param(
+            {"name": "late/flights"},
+            "A model cannot be registered as 'late/flights'.\n  Fix: Begin with a letter and go on "
+            "with letters, digits, '_', '-' or '.', at most 100.",
+            id="a slash in the name",
+        ),
+        pytest.param(
+            {"name": "late", "alias": "v1"},
+            "A version cannot have the alias 'v1'.\n  Fix: Begin with a letter and go on with "
+            "letters, digits, '_' or '-', at most 100; not 'latest', and not 'v' with a number.",
+            id="an alias that reads as a version",
+        ),
+    ],
+)
+def test_a_name_that_is_not_allowed_is_refused_by_the_plan_and_by_the_call(
+    changes: dict[str, Any], problem: str, tested: Tested
+) -> None:
+    check = register.options.check
+    assert check is not None
+
+    planned = check(PlannedCall(operator="register", parameters=changes, inputs={}))
+    with pytest.raises(ParameterError) as refused:
+        register(*tested, **changes)
+
+    assert str(refused.value) == problem
+    assert [f"{finding.problem}\n  Fix: {finding.remedy}" for finding in planned] == [problem]
+
+
+def test_the_evaluation_of_another_model_is_refused(tested: Tested, better: Tested) -> None:
+    model, other = tested[0], better[0]
+
+    with pytest.raises(DataError) as refused:
+        register(model, better[1], name="late")
+
+    assert str(refused.value) == (
+        f"The evaluation is of the model {other.digest[:12]}, not of {model.digest[:12]}, which is "
+        "to be registered.\n  Fix: Evaluate the model that you register: evaluate(model, test)."
+    )
+
+
+def test_a_server_that_is_down_is_said(tested: Tested) -> None:
+    with using_settings(mlflow_url="http://127.0.0.1:9"), pytest.raises(ServiceError) as refused:
+        register(*tested, name="late")
+
+    assert refused.value.problem == (
+        "The MLflow server at http://127.0.0.1:9 does not answer: [Errno 111] Connection refused."
+    )
