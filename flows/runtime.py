@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -54,6 +55,7 @@ def run_flow(
     # the heartbeat's thread is waited for in steps of a second at the end of each flow run; here
     # the caller watches, and sees a crash itself
     get_current_settings().flows.heartbeat_frequency = None
+    _quiet_console()
     finished: list[FlowRun] = []
     wrapped = prefect_flow(flow, observers=observers, origin=origin, done=finished.append)
     state: State[Any] = wrapped(parameters=flow.parameters.model(**checked), return_state=True)  # type: ignore[assignment]  # Prefect types it by the body's None
@@ -64,6 +66,18 @@ def run_flow(
         f"Prefect ended the run of '{flow.name}' as {state.name}: {state.message}",
         remedy="Look at the run in the Prefect UI.",
     )
+
+
+def _quiet_console() -> None:
+    """Keep Prefect's own lines off the terminal, where the observers speak; its UI has them."""
+    from prefect.logging.configuration import setup_logging
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    setup_logging()
+    for name in ("", *logging.root.manager.loggerDict):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, PrefectConsoleHandler):
+                handler.setLevel(logging.CRITICAL)
 
 
 def require_servers() -> None:

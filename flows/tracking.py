@@ -135,7 +135,7 @@ class MlflowRunLog:
     def run_finished(
         self, run: RunRecord, state: str, message: str, summary: Mapping[str, Any]
     ) -> None:
-        """Close the flow's run: gathered figures, digests and data, the text, the status.
+        """Close the flow's run; whatever goes wrong here is said and does not fail the flow.
 
         Args:
             run: The run, which was started.
@@ -144,24 +144,11 @@ class MlflowRunLog:
             summary: What happened; numbers become metrics, text becomes tags.
         """
         opened = self._open.pop(run.id)
-        catch_up(opened)
-        at_ms = records.milliseconds(run.ended_at or current_clock().now())
-        figures = opened.metrics | records.numbers_in(summary)
-        tags = opened.tags | _text_in(summary, "headrace.")
-        note = notes.flow_note(run, opened.lines, prefect_url=opened.prefect_url, message=message)
-        if message:
-            tags["headrace.message"] = message
-        tags["mlflow.note.content"] = note
-        stage = Stage(
-            run_id=opened.mlflow_run_id,
-            params=opened.params,
-            metrics=[Metric(key=k, value=v, at_ms=at_ms) for k, v in figures.items()],
-            tags={key: records.tag(value) for key, value in tags.items() if value},
-            datasets=opened.datasets,
-            status=_STATUS.get(state, "KILLED"),
-            ended_ms=at_ms,
-        )
-        deliver(opened, stage, None)
+        try:
+            catch_up(opened)
+            deliver(opened, _end_of(opened, run, state, message, summary), None)
+        except Exception:
+            _log.exception("The end of run '%s' could not be recorded in MLflow.", run.id)
 
     def links(self, run_id: str) -> RunLinks:
         """Return where a run can be looked at that this log was told of, by the flow run's id."""
@@ -188,6 +175,27 @@ class MlflowRunLog:
         if not run.prefect_run_id:
             return None
         return f"{self._prefect_url}/runs/flow-run/{run.prefect_run_id}"
+
+
+def _end_of(
+    opened: OpenRun, run: RunRecord, state: str, message: str, summary: Mapping[str, Any]
+) -> Stage:
+    at_ms = records.milliseconds(run.ended_at or current_clock().now())
+    figures = opened.metrics | records.numbers_in(summary)
+    tags = opened.tags | _text_in(summary, "headrace.")
+    tags["headrace.message"] = message
+    tags["mlflow.note.content"] = notes.flow_note(
+        run, opened.lines, prefect_url=opened.prefect_url, message=message
+    )
+    return Stage(
+        run_id=opened.mlflow_run_id,
+        params=opened.params,
+        metrics=[Metric(key=key, value=value, at_ms=at_ms) for key, value in figures.items()],
+        tags={key: records.tag(value) for key, value in tags.items() if value},
+        datasets=opened.datasets,
+        status=_STATUS.get(state, "KILLED"),
+        ended_ms=at_ms,
+    )
 
 
 def _text_in(summary: Mapping[str, Any], prefix: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""This module is the only one that asks for the time; a replay puts a virtual clock in its place."""
+"""This module alone asks for the time; a replay puts a virtual clock in its place."""
 
 from __future__ import annotations
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from headrace.operation import Operator
@@ -30,8 +27,9 @@ class Tracer(Protocol):
         ...
 
 
+_UNSET: Any = object()
 _tracer: ContextVar[Tracer | None] = ContextVar("headrace_tracer", default=None)
-_threads: WeakKeyDictionary[threading.Thread, Tracer] = WeakKeyDictionary()
+_reading: list[tuple[Tracer, frozenset[threading.Thread]]] = []  # with the threads there were
 
 
 def current_tracer() -> Tracer | None:
@@ -42,31 +40,25 @@ def current_tracer() -> Tracer | None:
 def tracer_of_thread() -> Tracer | None:
     """Return the tracer of the flow whose body started the running thread, None otherwise.
 
-    A thread does not see the tracer of its starter, so an operator called in it would run.
+    A thread does not see the tracer of its starter, so an operator called in it would run. It is
+    taken to be a flow body's when it began while the body was read and runs no operator.
     """
-    return _threads.get(threading.current_thread()) if _threads else None
+    if not _reading or _tracer.get(_UNSET) is not _UNSET:
+        return None
+    thread = threading.current_thread()
+    return next((tracer for tracer, before in _reading if thread not in before), None)
 
 
 @contextlib.contextmanager
 def tracing(tracer: Tracer | None) -> Iterator[None]:
     """Let `tracer` record the operator calls of the block; None lets them run."""
-    if tracer is not None:
-        _watch_threads()
+    entry = None if tracer is None else (tracer, frozenset(threading.enumerate()))
+    if entry is not None:
+        _reading.append(entry)
     token = _tracer.set(tracer)
     try:
         yield
     finally:
         _tracer.reset(token)
-
-
-def _note_thread(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "_thread.start_new_thread" and (tracer := _tracer.get()) is not None:
-        thread = getattr(arguments[0], "__self__", None)
-        if isinstance(thread, threading.Thread):
-            _threads[thread] = tracer
-
-
-@functools.cache
-def _watch_threads() -> None:
-    # An audit hook stays for the life of the process, so it is added once and asks the context.
-    sys.addaudithook(_note_thread)
+        if entry is not None:
+            _reading.remove(entry)

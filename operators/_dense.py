@@ -73,7 +73,7 @@ def dense_parts(matrix: Matrix, constants: Mapping[str, Any]) -> tuple[Matrix, C
 
 
 def one_hot(matrix: Matrix, constants: Mapping[str, Any]) -> Matrix:
-    """Return the numbers of `dense_parts` followed by a 0/1 column a category, for linear models.
+    """Return the numbers of `dense_parts` and a 0/1 column a category, for linear models.
 
     A feature with k known values takes k + 1 columns, the last for "not known".
     """

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from headrace.artifacts import Tabular
 from headrace.errors import DataError
-from headrace.models import ModelCard, Task
+from headrace.models import ModelCard
 from headrace.schemas import Column, TableSchema
 from operators._encoding import Matrix, Vector, encode
 
@@ -178,7 +178,7 @@ def balanced(target: Vector, weight: Vector | None, counts: Sequence[float]) -> 
     return factor if weight is None else factor * weight
 
 
-def prior_of(task: Task, target: Vector) -> float:
+def prior_of(target: Vector) -> float:
     """Return what a model without features would answer: the share of 1s, or the mean."""
     return float(target.mean())
 

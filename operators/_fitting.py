@@ -97,7 +97,7 @@ def prepare(
         validated_on=described(validation, held.frame, other),
         packages={name: version(name) for name in (*_PACKAGES[flavor], "numpy")},
         example=_example(held, schema),
-        extra={"prior": prior_of(task, fitted.target)},
+        extra={"prior": prior_of(fitted.target)},
     )
     if parameters["class_weight"] == "balanced":
         fitted, held = _balanced(fitted, held)

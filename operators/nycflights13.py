@@ -26,6 +26,7 @@ from features.nycflights13 import (
 from headrace import Table, operator
 from headrace.errors import DataError
 from operators.ingest import load_packaged, packaged
+from operators.validate import Suite, between, in_set, not_null, null_share, row_count, unique
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,21 @@ _FLIGHTS = "data/flights.csv.zip"
 _WEATHER = "data/weather.csv"
 _PLANES = "data/planes.csv"
 _AIRPORTS = "data/airports.csv"
+
+# What must be true of flights on the time line; units are those of the schema.
+FLIGHTS = Suite(
+    name="flights",
+    checks=(
+        row_count(1),
+        unique("flight_id"),
+        not_null("decided_at"),
+        in_set("origin", ["EWR", "JFK", "LGA"]),
+        between("distance", 0, 6_000),
+        between("scheduled_minutes", 20, 13 * 60),
+        between("arrival_delay", -180, 24 * 60),
+        null_share("tail", at_most=0.02),
+    ),
+)
 
 
 @operator(reads=packaged(_PACKAGE, _FLIGHTS))

@@ -57,7 +57,7 @@ def select(
     timezone: str = "UTC",
     confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95,
 ) -> tuple[SelectedModel, Report]:
-    """This chooses the candidate that is best on the validation set, or small and nearly as good.
+    """This chooses the candidate that is best on the validation set, or small and as good.
 
     Args:
         candidates: Models of the same label and features; at least one.

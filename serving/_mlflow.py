@@ -154,19 +154,19 @@ class MlflowServer:
             body = answer.json()
         except ValueError:
             body = None
-        if not isinstance(body, dict):
-            raise MlflowRefusal(
-                f"What answers at {self.url} is not an MLflow server: {method} {path} gave status "
-                f"{answer.status_code}.",
-                remedy="Name the address of an MLflow server: HEADRACE_MLFLOW_URL in the "
-                "environment, or mlflow_url in headrace.toml.",
-            )
-        if answer.is_success:
+        if isinstance(body, dict) and answer.is_success:
             return body
+        if isinstance(body, dict) and "error_code" in body:
+            raise MlflowRefusal(
+                f"MLflow at {self.url} refused {method} {path}: {body.get('message', '')}",
+                remedy="Correct what it names; the server's own log says more.",
+                code=str(body["error_code"]),
+            )
         raise MlflowRefusal(
-            f"MLflow at {self.url} refused {method} {path}: {body.get('message', body)}",
-            remedy="Correct what it names; the server's own log says more.",
-            code=str(body.get("error_code", "")),
+            f"What answers at {self.url} is not an MLflow server: {method} {path} gave status "
+            f"{answer.status_code}.",
+            remedy="Name the address of an MLflow server: HEADRACE_MLFLOW_URL in the environment, "
+            "or mlflow_url in headrace.toml.",
         )
 
     def _down(self, why: str) -> MlflowDown:

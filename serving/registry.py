@@ -222,12 +222,12 @@ class Registry:
                 raise
 
     def _find(self, model: Model, origin: Origin) -> LoggedModel | None:
-        """Return the model as a training run logged it, one of this flow's where there is one."""
-        found = find_logged_models(self._server, model.digest)
-        if not found:
-            return None
-        here = self._server.experiment(origin.experiment)
-        return min(found, key=lambda logged: (not logged.run_id, logged.experiment_id != here))
+        """Return the model as a training run logged it, this flow run's own before others."""
+        return min(
+            find_logged_models(self._server, model.digest),
+            key=lambda logged: (not logged.run_id, logged.tags.get(RUN_TAG) != origin.run),
+            default=None,
+        )
 
     def _log(self, model: Model, name: str, origin: Origin) -> LoggedModel:
         """Log a model that was trained where nothing was recorded."""

@@ -1,8 +1,9 @@
 """This package holds edits of real modules, and what each must do to a cache key.
 
 `routes` reaches one function in every way an operator can and edits it; `values` edits constants,
-`definitions` classes and functions, `hidden` what cannot be seen through, `surroundings` libraries,
-parameters, data and files. `edit` writes both sides to disk, imports them and compares keys.
+`classes` and `library_classes` classes, `functions` and `writing` functions, `hidden` what cannot
+be seen through, `surroundings` libraries, parameters, data and files. `edit` writes both sides to
+disk, imports them and compares keys.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from benchmarks._identity_corpus import definitions, hidden, routes, surroundings, values
+from benchmarks._identity_corpus import (
+    classes,
+    functions,
+    hidden,
+    library_classes,
+    routes,
+    surroundings,
+    values,
+    writing,
+)
 from benchmarks._identity_corpus.edit import Edit
 
 SEED = 20130101
@@ -18,7 +28,16 @@ SEED = 20130101
 
 def all_edits() -> list[Edit]:
     """Return every edit of the corpus."""
-    modules = (routes, values, definitions, hidden, surroundings)
+    modules = (
+        routes,
+        values,
+        classes,
+        library_classes,
+        functions,
+        writing,
+        hidden,
+        surroundings,
+    )
     return [edit for module in modules for edit in module.edits()]
 
 

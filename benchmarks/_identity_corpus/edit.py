@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,8 @@ from headrace.identity import Key, Memo, identify, key_of
 
 Expected = Literal["changes", "same", "uncached ok"]
 Files = Mapping[str, str]
+# What is edited, a module, the text in it before and after, and what that must do.
+Case = tuple[str, str, str, str, Expected]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,18 @@ def source(name: str, category: str, before: str, after: str, expected: Expected
         after={"edited/main.py": after},
         expected=expected,
     )
+
+
+def cases(category: str, found: Sequence[Case]) -> Iterator[Edit]:
+    """Yield an edit for each case.
+
+    Raises:
+        ValueError: The text to be replaced is not in the module.
+    """
+    for what, module, old, new, expected in found:
+        if old not in module:
+            raise ValueError(f"The edit of {what} edits nothing.")
+        yield source(what, category, module, module.replace(old, new), expected)
 
 
 def judge(edit: Edit, folder: Path) -> Outcome:

@@ -77,49 +77,151 @@ _VALUES: tuple[tuple[str, str], ...] = (
 )
 # Code that a computed name does not make hidden: local data, and objects that are hashed whole.
 _SEEN: tuple[tuple[str, str, str, str, Expected], ...] = (
-    ("getattr of local data", "def step(x, how):\n    return getattr(x.dt, how)() + 1\n", "+ 1",
-     "+ 2", "changes"),
-    ("getattr of a row, in a helper", "def pick(row, name):\n    return getattr(row, name)\n"
-     "def step(x):\n    return pick(x, 'v') + 1\n", "+ 1", "+ 2", "changes"),
-    ("getattr of a library by a computed name", "import numpy as np\ndef step(x, how):\n"
-     "    return getattr(np, how)(x) + 1\n", "+ 1", "+ 2", "changes"),
-    ("getattr of an object of the module", "class Rule:\n    a = 1\nRULE = Rule()\n"
-     "def step(x):\n    return getattr(RULE, x)\n", "a = 1", "a = 2", "changes"),
-    ("setattr of local data", "def step(x):\n    setattr(x, 'v', 1)\n    return x\n", "'v', 1",
-     "'v', 2", "changes"),
-    ("a method named eval", "def step(x):\n    return x.eval('a + 1')\n", "a + 1", "a + 2",
-     "changes"),
-    ("a method named compile", "import re\ndef step(x):\n    return re.compile('a').sub(x, 'b')\n",
-     "'b'", "'c'", "changes"),
-    ("a function named as a built-in", "def round(x):\n    return x + 1\ndef step(x):\n"
-     "    return round(x)\n", "x + 1", "x + 2", "changes"),
-    ("a getattr of the user's", "def getattr(o, n):\n    return o + 1\ndef step(x):\n"
-     "    return getattr(x, 'v')\n", "o + 1", "o + 2", "changes"),
-    ("a lock that nobody uses", "import threading\nLOCK = threading.Lock()\ndef step(x):\n"
-     "    return x + 1\n", "x + 1", "x + 2", "changes"),
-    ("an attribute that may be absent", "from edited import other\ndef step(x):\n"
-     "    return getattr(other, 'absent', None), x + 1\n", "+ 1", "+ 2", "changes"),
-    ("what a wrapper keeps as wrapped", "def made(f):\n    def wrapper(x):\n"
-     "        return wrapper.__wrapped__(x)\n    wrapper.__wrapped__ = f\n    return wrapper\n"
-     "@made\ndef step(x):\n    return x + 1\n", "+ 1", "+ 2", "changes"),
-    ("an accessor of frames", "import pandas as pd\nif hasattr(pd.Series, 'headrace_test'):\n"
-     "    del pd.Series.headrace_test\n@pd.api.extensions."
-     "register_series_accessor('headrace_test')\nclass Late:\n    def __init__(self, s):\n"
-     "        self.s = s\n    def count(self):\n        return 1\ndef step(x):\n"
-     "    return x.headrace_test.count()\n", "return 1", "return 2", "changes"),
-    ("a method given to frames", "import pandas as pd\ndef late(frame):\n    return 1\n"
-     "pd.DataFrame.headrace_late = late\ndef step(x):\n    return x.headrace_late()\n",
-     "return 1", "return 2", "changes"),
-    ("a setting of a library", "import email.charset as c\nc.HEADRACE_TEST = {'a': 1}\n"
-     "def step(x):\n    return c.HEADRACE_TEST\n", "'a': 1", "'a': 2", "changes"),
-    ("a validated call", "import pydantic\n@pydantic.validate_call\ndef helper(x: int):\n"
-     "    return x + 1\ndef step(x):\n    return helper(x)\n", "x + 1", "x + 2", "uncached ok"),
-    ("a name that has a value later", "def step(x):\n    return later(x) + 1\n", "+ 1", "+ 2",
-     "uncached ok"),
-    ("arguments of the process", "import sys\ndef step(x):\n    return sys.argv, x + 1\n",
-     "+ 1", "+ 2", "uncached ok"),
-    ("a logger", "import logging\nlog = logging.getLogger(__name__)\ndef step(x):\n"
-     "    log.info('%s', x)\n    return x + 1\n", "x + 1", "x + 2", "changes"),
+    (
+        "getattr of local data",
+        "def step(x, how):\n    return getattr(x.dt, how)() + 1\n",
+        "+ 1",
+        "+ 2",
+        "changes",
+    ),
+    (
+        "getattr of a row, in a helper",
+        "def pick(row, name):\n    return getattr(row, name)\n"
+        "def step(x):\n    return pick(x, 'v') + 1\n",
+        "+ 1",
+        "+ 2",
+        "changes",
+    ),
+    (
+        "getattr of a library by a computed name",
+        "import numpy as np\ndef step(x, how):\n    return getattr(np, how)(x) + 1\n",
+        "+ 1",
+        "+ 2",
+        "changes",
+    ),
+    (
+        "getattr of an object of the module",
+        "class Rule:\n    a = 1\nRULE = Rule()\ndef step(x):\n    return getattr(RULE, x)\n",
+        "a = 1",
+        "a = 2",
+        "changes",
+    ),
+    (
+        "setattr of local data",
+        "def step(x):\n    setattr(x, 'v', 1)\n    return x\n",
+        "'v', 1",
+        "'v', 2",
+        "changes",
+    ),
+    (
+        "a method named eval",
+        "def step(x):\n    return x.eval('a + 1')\n",
+        "a + 1",
+        "a + 2",
+        "changes",
+    ),
+    (
+        "a method named compile",
+        "import re\ndef step(x):\n    return re.compile('a').sub(x, 'b')\n",
+        "'b'",
+        "'c'",
+        "changes",
+    ),
+    (
+        "a function named as a built-in",
+        "def round(x):\n    return x + 1\ndef step(x):\n    return round(x)\n",
+        "x + 1",
+        "x + 2",
+        "changes",
+    ),
+    (
+        "a getattr of the user's",
+        "def getattr(o, n):\n    return o + 1\ndef step(x):\n    return getattr(x, 'v')\n",
+        "o + 1",
+        "o + 2",
+        "changes",
+    ),
+    (
+        "a lock that nobody uses",
+        "import threading\nLOCK = threading.Lock()\ndef step(x):\n    return x + 1\n",
+        "x + 1",
+        "x + 2",
+        "changes",
+    ),
+    (
+        "an attribute that may be absent",
+        "from edited import other\ndef step(x):\n"
+        "    return getattr(other, 'absent', None), x + 1\n",
+        "+ 1",
+        "+ 2",
+        "changes",
+    ),
+    (
+        "what a wrapper keeps as wrapped",
+        "def made(f):\n    def wrapper(x):\n"
+        "        return wrapper.__wrapped__(x)\n    wrapper.__wrapped__ = f\n    return wrapper\n"
+        "@made\ndef step(x):\n    return x + 1\n",
+        "+ 1",
+        "+ 2",
+        "changes",
+    ),
+    (
+        "an accessor of frames",
+        "import pandas as pd\nif hasattr(pd.Series, 'headrace_test'):\n"
+        "    del pd.Series.headrace_test\n@pd.api.extensions."
+        "register_series_accessor('headrace_test')\nclass Late:\n    def __init__(self, s):\n"
+        "        self.s = s\n    def count(self):\n        return 1\ndef step(x):\n"
+        "    return x.headrace_test.count()\n",
+        "return 1",
+        "return 2",
+        "changes",
+    ),
+    (
+        "a method given to frames",
+        "import pandas as pd\ndef late(frame):\n    return 1\n"
+        "pd.DataFrame.headrace_late = late\ndef step(x):\n    return x.headrace_late()\n",
+        "return 1",
+        "return 2",
+        "changes",
+    ),
+    (
+        "a setting of a library",
+        "import email.charset as c\nc.HEADRACE_TEST = {'a': 1}\n"
+        "def step(x):\n    return c.HEADRACE_TEST\n",
+        "'a': 1",
+        "'a': 2",
+        "changes",
+    ),
+    (
+        "a validated call",
+        "import pydantic\n@pydantic.validate_call\ndef helper(x: int):\n"
+        "    return x + 1\ndef step(x):\n    return helper(x)\n",
+        "x + 1",
+        "x + 2",
+        "uncached ok",
+    ),
+    (
+        "a name that has a value later",
+        "def step(x):\n    return later(x) + 1\n",
+        "+ 1",
+        "+ 2",
+        "uncached ok",
+    ),
+    (
+        "arguments of the process",
+        "import sys\ndef step(x):\n    return sys.argv, x + 1\n",
+        "+ 1",
+        "+ 2",
+        "uncached ok",
+    ),
+    (
+        "a logger",
+        "import logging\nlog = logging.getLogger(__name__)\ndef step(x):\n"
+        "    log.info('%s', x)\n    return x + 1\n",
+        "x + 1",
+        "x + 2",
+        "changes",
+    ),
 )
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from headrace import Flow
 from headrace.errors import HeadraceError
 
-SEEDED = ("edges", "calls", "bodies", "bundled")
-CORRECT = ("correct", "correct_bundled")
+SEEDED = ("edges", "calls", "bodies")
+CORRECT = ("correct",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,7 @@ class Case:
 _cases: list[Case] = []
 
 
-def seeded(
-    rule: str, says: str, **arguments: Any
-) -> Callable[[Flow[..., Any]], Flow[..., Any]]:
+def seeded(rule: str, says: str, **arguments: Any) -> Callable[[Flow[..., Any]], Flow[..., Any]]:
     """Put a flow with one mistake into the corpus.
 
     Args:

@@ -214,7 +214,7 @@ def operators_in_threads() -> Table:
     return table
 
 
-@seeded("flow body", "The flow body raised ZeroDivisionError: division by zero.")
+@seeded("flow body", "The flow body raised ZeroDivisionError: integer division or mod")
 @flow
 def a_body_that_raises(months: int = 0) -> Table:
     """Divide by nothing."""
@@ -257,16 +257,16 @@ def a_run_in_a_body() -> Table:
     return _other.run().returned()  # mistake
 
 
-@seeded("flow result", "returns dict {'model': <Model to be made by fit>}; a flow returns artifacts.")
-@flow  # mistake
+@seeded("flow result", "returns dict {'model': <Model to be made by fit>}; a flow")  # mistake
+@flow
 def a_dict_returned() -> dict[str, Model]:
     """Return a dictionary."""
     train, _, _ = p.parted(p.label(p.flights()))
     return {"model": p.fit(train)}
 
 
-@seeded("flow result", "in it int 3; a flow returns artifacts.")
-@flow  # mistake
+@seeded("flow result", "in it int 3; a flow returns artifacts.")  # mistake
+@flow
 def a_number_returned() -> tuple[Table, int]:
     """Return a number beside a table."""
     return p.flights(), 3

@@ -14,12 +14,12 @@ def a_misspelt_parameter() -> Report:
     return p.either(p.label(p.flights(), abovee=3.0))  # mistake
 
 
-@seeded("unknown argument", "has no argument 'table'. Known: 'above', 'rows'.")
+@seeded("unknown argument", "Operator 'label' has no argument 'flight'. Known: 'above', 'rows'.")
 @flow
 def a_parameter_from_elsewhere() -> Report:
     """Pass what the operator never took."""
     table = p.flights()
-    return p.either(p.label(table, table=3.0))  # mistake
+    return p.either(p.label(table, flight=3.0))  # mistake
 
 
 @seeded("missing parameter", "Operator 'register' needs parameter 'name', which is not given.")
@@ -38,7 +38,9 @@ def a_missing_parameter_of_a_reader() -> Table:
     return p.archive()  # mistake
 
 
-@seeded("missing input", "Operator 'label' needs input 'rows' (Table[Flights]), which is not given.")
+@seeded(
+    "missing input", "Operator 'label' needs input 'rows' (Table[Flights]), which is not given."
+)
 @flow
 def a_missing_input() -> Report:
     """Label nothing."""
@@ -157,7 +159,9 @@ def no_grant() -> Table:
     return p.flights_from_file(month=3)  # mistake
 
 
-@seeded("missing grant", "reads 'file:flights/3.csv', but the flow is granted 'file:flights/1.csv'.")
+@seeded(
+    "missing grant", "reads 'file:flights/3.csv', but the flow is granted 'file:flights/1.csv'."
+)
 @flow(grants=["file:flights/1.csv"])
 def a_grant_for_another_month() -> Table:
     """Read another month than granted."""

@@ -184,9 +184,7 @@ def _model(task: Literal["classification", "estimation"]) -> Model:
 
 
 @operator(task="classification")
-def fit(
-    train: TrainSet[S], validation: ValidationSet[S] | None = None, *, depth: int = 3
-) -> Model:
+def fit(train: TrainSet[S], validation: ValidationSet[S] | None = None, *, depth: int = 3) -> Model:
     """Fit a classifier."""
     return _model("classification")
 

@@ -8,6 +8,8 @@ ends in an example, and add a line below. The module may import typer, this pack
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 from typing import Annotated
 
@@ -53,15 +55,41 @@ def _headrace(
 
 def main() -> None:
     """Run the command line: exit code 0, 1 for an error, 2 for a command that is put wrongly."""
+    leaving = _Leaving()
+    atexit.register(leaving)  # first to come, so last to go
     arguments = sys.argv[1:]
     debug = _DEBUG in arguments
     try:
         app(args=[word for word in arguments if word != _DEBUG], prog_name="headrace")
     except HeadraceError as error:
+        leaving.code = 1
         if debug:
             raise
         typer.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+    except SystemExit as asked:
+        leaving.code = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
+        raise
+    except BaseException:
+        leaving.code = 1
+        raise
+    sys.exit(leaving.code)
+
+
+class _Leaving:
+    """This ends the process when everything is written and every library has said goodbye.
+
+    Threads that Prefect and MLflow leave behind hold on to DuckDB's objects while the interpreter
+    is taken down, which DuckDB then reports as leaks, on a screen of lines. So it is not taken
+    down: the process ends here.
+    """
+
+    def __init__(self) -> None:
+        self.code = 0
+
+    def __call__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self.code)
 
 
 if __name__ == "__main__":

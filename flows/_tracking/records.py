@@ -161,7 +161,7 @@ def learning_metrics(model: Model, at_ms: int) -> list[Metric]:
 
 
 def evaluation_metrics(evaluation: Document) -> dict[str, float]:
-    """Return an evaluation's metrics: `test_auc`, `test_auc_low`, `test_baseline_auc` and so on."""
+    """Return an evaluation's metrics under names such as `test_auc` and `test_auc_low`."""
     document = evaluation.document
     on = document.get("on", "test")
     found: dict[str, Any] = {f"{on}_rows": document.get("rows")}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headrace.plan import Node, Plan
 
 Inputs = Mapping[str, Artifact | list[Artifact]]
+_NO_KEY = Key(digest=None, parts=(), unresolved=())
 
 
 class Locks:
@@ -105,14 +106,16 @@ class NodeRun:
         labelled = {name: _labelled(value) for name, value in inputs.items()}
         record = self._blank(node, "failed", inputs=inputs, partition=partition)
         try:
-            key = self.keys.of(node, labelled)
+            # An effect is never reused, and reading its code would import the engine it acts on.
+            effect = operator.options.effect
+            key = _NO_KEY if effect else self.keys.of(node, labelled)
             record = replace(
                 record,
                 key=key.digest,
                 key_parts=parts_as_json(key.parts),
                 uncached_because=list(key.unresolved),
             )
-            if key.digest is None or operator.options.effect or operator.options.always:
+            if key.digest is None or operator.options.always:
                 return self._made(node, operator, inputs, record=record, key=key, started=started)
             with self.one_at_a_time.of(key.digest):
                 reused = self._reused(record, key.digest, started)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _abc
 import abc
 import contextlib
 import enum
@@ -87,7 +86,7 @@ def fill_class(record: Record, cls: type, memo: Memo) -> None:
     writer.value(type(cls))
     if isinstance(cls, abc.ABCMeta):
         # what was registered as a subclass answers `isinstance`
-        registered = [entry() for entry in _abc._get_dump(cls)[0]]  # type: ignore[attr-defined]
+        registered = [entry() for entry in abc._get_dump(cls)[0]]  # type: ignore[attr-defined]
         writer.unordered("registered", [(item,) for item in registered if item is not None])
     if _is_compiled(cls):
         writer.opaque("is compiled, not Python")

@@ -65,7 +65,7 @@ def reached(root: Record) -> list[Record]:
 
 
 def structure(order: list[Record]) -> str:
-    """Return the digest of all records together: what each says and how they refer to each other.
+    """Return the digest of all records together: what each says, and what it refers to.
 
     Args:
         order: The records, the root first.

@@ -34,7 +34,7 @@ class Reach(NamedTuple):
 
 @cache
 def reach(modules: frozenset[str]) -> Reach:
-    """Return the kernel's version and digest, and the distributions used, from these modules on."""
+    """Return the version of the kernel that is reached from these modules, and what it uses."""
     waiting, seen = sorted(modules), set[str]()
     packages: set[Installed] = set()
     while waiting:

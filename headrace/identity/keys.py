@@ -24,7 +24,7 @@ _WORD = re.compile(r"[^\W\d]\w*")
 def identify(
     function: Callable[..., object], *, roots: Sequence[Path] = (), memo: Memo | None = None
 ) -> CodeIdentity:
-    """Say what a function is made of: its instructions and all first-party code that it reaches.
+    """Say what a function is made of: its instructions and the first-party code it reaches.
 
     Args:
         function: An operator, a plain function, or anything that can be called.
@@ -34,8 +34,16 @@ def identify(
     Returns:
         The parts. When `unresolved` has any sentence, results must not be reused.
     """
-    memo = memo or Memo(roots)
+    memo = (memo or Memo()).with_roots(roots)
     body = getattr(function, "body", function)
+    known = memo.identities.get(id(body))
+    if known is None:
+        known = memo.identities[id(body)] = _identify(body, memo)
+        memo.keep(body)
+    return known
+
+
+def _identify(body: object, memo: Memo) -> CodeIdentity:
     if isinstance(body, FunctionType):
         root = memo.of_function(body)
         order = memo.from_here(root)
@@ -77,7 +85,7 @@ def key_of(
     Returns:
         The key; without a digest when anything in code or parameters cannot be seen through.
     """
-    memo = memo or Memo(roots)
+    memo = (memo or Memo()).with_roots(roots)
     parts = list(code.parts)
     unresolved = list(code.unresolved)
     for name, value in sorted(parameters.items()):

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FunctionType
 
+from headrace.errors import DefinitionError
 from headrace.identity import adapters, opaque, origins
 from headrace.identity.classes import fill_class
 from headrace.identity.functions import fill_function
 from headrace.identity.graph import Record, reached
 from headrace.identity.origins import Origin
+from headrace.identity.parts import CodeIdentity
 from headrace.identity.values import Writer
 
 _SHORT = 60
@@ -39,6 +41,23 @@ class Memo:
         self._alive: list[object] = []
         self._waiting: list[Callable[[], None]] = []
         self._extensions: dict[str, object] | None = None
+        self.identities: dict[int, CodeIdentity] = {}
+
+    def with_roots(self, roots: Sequence[Path]) -> Memo:
+        """Take roots that were not known when the memo was made.
+
+        Raises:
+            DefinitionError: Code was read already, with other roots.
+        """
+        given = tuple(str(root) for root in roots)
+        if given and given != self.roots:
+            if self._records:
+                raise DefinitionError(
+                    f"The memo has read code with roots {list(self.roots)}, not {list(given)}.",
+                    remedy="Use one memo for each plan, and the same roots throughout.",
+                )
+            self.roots = given
+        return self
 
     def of_function(self, function: FunctionType) -> Record:
         """Return the record of a function."""
@@ -111,6 +130,10 @@ class Memo:
     def is_builtin(self, name: str, value: object) -> bool:
         """Return whether `value` is what Python itself calls `name`."""
         return getattr(builtins, name, None) is value
+
+    def keep(self, value: object) -> None:
+        """Keep a value alive that something is known about by its `id`."""
+        self._alive.append(value)
 
     def _remember(self, value: object, name: str) -> Record:
         record = self._records[id(value)] = Record(name=name)

@@ -216,7 +216,10 @@ class Writer:
         }
         merged = self._undocumented({**(attributes or {}), **(slots or {})})
         kept = {name: item for name, item in merged.items() if name not in computed}
+        # a class of the user's may iterate what it holds; a model is still data
+        outside, self.ordered = self.ordered, self.ordered or not _is_model(cls)
         self.values("state", *(part for name in sorted(kept) for part in (name, kept[name])))
+        self.ordered = outside
         self._hidden_state(value)
 
     def _hidden_state(self, value: Any) -> None:
@@ -275,6 +278,10 @@ class Writer:
             return
         origin = self.memo.origin_of(module)
         self.edge(self.memo.leaf("global", module, name, origin=origin))
+
+
+def _is_model(cls: type) -> bool:
+    return hasattr(cls, "__pydantic_fields__")
 
 
 def _capital(text: str) -> str:

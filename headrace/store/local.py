@@ -240,7 +240,7 @@ class LocalStore:
         except OSError as problem:
             what = f"The store at '{self._root}' cannot {verb} an artifact: {problem}."
             if problem.errno in _NO_ROOM:
-                remedy = "free some space (`headrace store gc`) or move the store, then run again."
+                remedy = "free some space or move the store, then run again."
             elif problem.errno in _NO_ACCESS:
                 remedy = (
                     "give this user the right to read and write there, or choose another store."

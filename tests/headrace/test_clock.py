@@ -84,12 +84,17 @@ def test_a_time_without_a_zone_is_refused_with_the_remedy():
 
 def test_a_clock_is_chosen_for_a_block_and_restored_after_an_error():
     clock = VirtualClock(NOON)
+    seen: list[Clock] = []
 
-    with pytest.raises(RuntimeError), using_clock(clock) as chosen:
-        inside = current_clock()
-        raise RuntimeError
+    def fail() -> None:
+        with using_clock(clock) as chosen:
+            seen.extend([chosen, current_clock()])
+            raise RuntimeError
 
-    assert inside is chosen is clock
+    with pytest.raises(RuntimeError):
+        fail()
+
+    assert seen == [clock, clock]
     assert isinstance(current_clock(), SystemClock)
 
 

@@ -153,6 +153,7 @@ def test_a_table_that_passes_comes_back_unchanged_with_its_report():
     }
 
 
+@pytest.mark.slow  # the first to import great-expectations
 def test_a_table_that_fails_is_refused_with_what_failed_where_and_the_full_report():
     trips = _trips(trip=["a", "a"], miles=[1.0, -5.0])
     suite = Suite(

@@ -133,7 +133,7 @@ def test_the_model_of_the_training_run_is_registered_and_not_a_copy(
     with invoking(Invocation(run_id="r1", node="register", flow=name, mlflow_run_id=parent)):
         register(model, evaluation, name=name)
 
-    client = MlflowClient(servers.mlflow_url)
+    client: Any = MlflowClient(servers.mlflow_url)
     experiment = client.get_experiment_by_name(name)
     (logged,) = client.search_logged_models([experiment.experiment_id])
     version = client.get_model_version(name, "1")

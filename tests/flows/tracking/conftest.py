@@ -150,7 +150,7 @@ class Story:
                 return {}
             return {"state": "cached", "reused_from": reusing.invocations[node].id}
 
-        fitted_on = {"train": made.train, "validation": made.validation}
+        fitted_on: dict[str, Any] = {"train": made.train, "validation": made.validation}
         self.node("ingest", {"result": made.flights}, **how("ingest"))
         for name, model in (("shallow", made.shallow), ("deep", made.deep)):
             parameters = {"max_depth": model.card.parameters["max_depth"], "search": {"rounds": 5}}

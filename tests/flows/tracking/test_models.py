@@ -13,13 +13,10 @@ import pytest
 from operators.scoring import load
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
-
     from headrace import Model
 
 
-def _logged(client: MlflowClient, told: Any, model: Model) -> LoggedModel:
+def _logged(client: Any, told: Any, model: Model) -> Any:
     experiment = client.get_run(told.mlflow_run_id).info.experiment_id
     (found,) = client.search_logged_models(
         [experiment], f"tags.`headrace.digest` = '{model.digest}'"
@@ -52,7 +49,7 @@ def tracking_uri(mlflow_url: str) -> Any:
 
 @pytest.mark.parametrize("flavor", ["xgboost", "sklearn", "torch"])
 def test_mlflow_answers_the_example_as_our_scoring_does(
-    flavor: str, story: Callable[..., Any], made: Any, client: MlflowClient, tracking_uri: str
+    flavor: str, story: Callable[..., Any], made: Any, client: Any, tracking_uri: str
 ) -> None:
     import mlflow.pyfunc
 
@@ -69,7 +66,7 @@ def test_mlflow_answers_the_example_as_our_scoring_does(
 
 
 def test_a_model_has_its_signature_its_requirements_and_its_digest(
-    recorded: Any, made: Any, client: MlflowClient, tracking_uri: str
+    recorded: Any, made: Any, client: Any, tracking_uri: str
 ) -> None:
     import mlflow.pyfunc
 
@@ -93,7 +90,7 @@ def test_a_model_has_its_signature_its_requirements_and_its_digest(
 
 
 def test_xgboost_users_load_the_booster_without_headrace(
-    recorded: Any, made: Any, client: MlflowClient, tracking_uri: str
+    recorded: Any, made: Any, client: Any, tracking_uri: str
 ) -> None:
     import mlflow.xgboost
 
@@ -103,7 +100,7 @@ def test_xgboost_users_load_the_booster_without_headrace(
 
 
 def test_scikit_learn_users_load_the_estimator_without_headrace(
-    story: Callable[..., Any], made: Any, client: MlflowClient, tracking_uri: str
+    story: Callable[..., Any], made: Any, client: Any, tracking_uri: str
 ) -> None:
     import mlflow.sklearn
 
@@ -118,7 +115,7 @@ def test_scikit_learn_users_load_the_estimator_without_headrace(
 
 
 def test_mlflow_refuses_rows_that_lack_a_column(
-    recorded: Any, made: Any, client: MlflowClient, tracking_uri: str
+    recorded: Any, made: Any, client: Any, tracking_uri: str
 ) -> None:
     import mlflow.pyfunc
 
@@ -129,7 +126,7 @@ def test_mlflow_refuses_rows_that_lack_a_column(
 
 
 def test_files_go_past_the_server_where_its_store_is_elsewhere(
-    story: Callable[..., Any], made: Any, client: MlflowClient, tmp_path: Path
+    story: Callable[..., Any], made: Any, client: Any, tmp_path: Path
 ) -> None:
     told = story()
     elsewhere = tmp_path / "elsewhere"

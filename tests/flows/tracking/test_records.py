@@ -151,7 +151,7 @@ def test_curves_of_either_task_are_drawn_and_missing_ones_are_not() -> None:
         "residuals": {"quantile": [0.0, 1.0], "residual": [-1.0, 2.0]},
         "roc": {"false_rate": [], "true_rate": []},
     }
-    slices = [
+    slices: list[dict[str, Any]] = [
         {"column": "origin", "value": None, "rows": 5, "metrics": {"auc": None}},
         {"column": "origin", "value": "EWR", "rows": 9, "metrics": {"auc": 0.7}},
     ]

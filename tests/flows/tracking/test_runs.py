@@ -8,29 +8,25 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from headrace import Model
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
-
-def _children(client: MlflowClient, parent: str) -> dict[str, Run]:
+def _children(client: Any, parent: str) -> dict[str, Any]:
     experiment = client.get_run(parent).info.experiment_id
     found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
     return {run.info.run_name: run for run in found}
 
 
-def _files(client: MlflowClient, run_id: str, folder: str) -> set[str]:
+def _files(client: Any, run_id: str, folder: str) -> set[str]:
     return {Path(entry.path).name for entry in client.list_artifacts(run_id, folder)}
 
 
 def test_a_flow_is_one_run_with_a_child_for_each_node_that_trained(
-    recorded: Any, made: Any, client: MlflowClient
+    recorded: Any, made: Any, client: Any
 ) -> None:
     parent = client.get_run(recorded.mlflow_run_id)
     assert client.get_experiment(parent.info.experiment_id).name == recorded.run.flow
@@ -43,7 +39,7 @@ def test_a_flow_is_one_run_with_a_child_for_each_node_that_trained(
 
 
 def test_a_child_has_parameters_figures_and_what_the_compare_page_does_not_show_by_itself(
-    recorded: Any, made: Any, client: MlflowClient
+    recorded: Any, made: Any, client: Any
 ) -> None:
     child = _children(client, recorded.mlflow_run_id)["deep"]
     assert child.data.params["max_depth"] == "3"
@@ -69,7 +65,7 @@ def test_a_child_has_parameters_figures_and_what_the_compare_page_does_not_show_
 
 
 def test_data_is_logged_with_the_digest_of_all_of_it_and_its_schema(
-    recorded: Any, made: Any, client: MlflowClient
+    recorded: Any, made: Any, client: Any
 ) -> None:
     child = _children(client, recorded.mlflow_run_id)["deep"]
     inputs = {entry.tags[0].value: entry.dataset for entry in child.inputs.dataset_inputs}
@@ -85,7 +81,7 @@ def test_data_is_logged_with_the_digest_of_all_of_it_and_its_schema(
 
 
 def test_selection_and_evaluation_are_figures_and_files_of_the_parent(
-    recorded: Any, made: Any, client: MlflowClient
+    recorded: Any, made: Any, client: Any
 ) -> None:
     parent = client.get_run(recorded.mlflow_run_id)
     auc = made.evaluation.document["metrics"]["auc"]
@@ -112,7 +108,7 @@ def test_selection_and_evaluation_are_figures_and_files_of_the_parent(
 
 
 def test_what_was_reused_gets_no_child_but_a_link_and_the_figures_of_the_run_that_made_it(
-    story: Callable[..., Any], recorded: Any, made: Any, client: MlflowClient
+    story: Callable[..., Any], recorded: Any, made: Any, client: Any
 ) -> None:
     second = story().start()
 
@@ -135,7 +131,7 @@ def test_what_was_reused_gets_no_child_but_a_link_and_the_figures_of_the_run_tha
 
 
 def test_a_model_that_was_made_unrecorded_gets_its_child_when_it_is_reused(
-    story: Callable[..., Any], made: Any, client: MlflowClient
+    story: Callable[..., Any], made: Any, client: Any
 ) -> None:
     fitted_on = {"train": made.train, "validation": made.validation}
     card = replace(made.deep.card, extra={"only": uuid.uuid4().hex})
@@ -151,7 +147,7 @@ def test_a_model_that_was_made_unrecorded_gets_its_child_when_it_is_reused(
 
 
 def test_a_failed_flow_keeps_what_was_done_and_says_why(
-    story: Callable[..., Any], made: Any, client: MlflowClient
+    story: Callable[..., Any], made: Any, client: Any
 ) -> None:
     told = story().start()
     fitted_on = {"train": made.train, "validation": made.validation}
@@ -170,7 +166,7 @@ def test_a_failed_flow_keeps_what_was_done_and_says_why(
 
 
 def test_links_lead_to_the_run_the_experiment_and_prefect(
-    recorded: Any, client: MlflowClient, mlflow_url: str
+    recorded: Any, client: Any, mlflow_url: str
 ) -> None:
     links = recorded.log.links(recorded.run.id)
 
@@ -185,7 +181,7 @@ def test_links_lead_to_the_run_the_experiment_and_prefect(
 
 
 def test_parameters_of_the_flow_the_plan_and_the_summary_are_kept(
-    story: Callable[..., Any], client: MlflowClient
+    story: Callable[..., Any], client: Any
 ) -> None:
     told = story(parameters={"month": 3, "label": {"minutes": 15.0}, "long": "x" * 7000})
 
@@ -203,7 +199,7 @@ def test_parameters_of_the_flow_the_plan_and_the_summary_are_kept(
 
 
 def test_a_resumed_run_goes_on_in_the_same_place(
-    story: Callable[..., Any], made: Any, client: MlflowClient
+    story: Callable[..., Any], made: Any, client: Any
 ) -> None:
     first = story().start()
     first.node("ingest", {"result": made.flights})
@@ -219,7 +215,7 @@ def test_a_resumed_run_goes_on_in_the_same_place(
 
 
 def test_nodes_may_finish_in_many_threads_at_once(
-    story: Callable[..., Any], made: Any, client: MlflowClient
+    story: Callable[..., Any], made: Any, client: Any
 ) -> None:
     told = story().start()
     fitted_on = {"train": made.train, "validation": made.validation}

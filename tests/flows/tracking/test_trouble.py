@@ -7,15 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from flows.tracking import MlflowRunLog
 from headrace.errors import ServiceError
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 _PREAMBLE = """
 import sys
@@ -90,7 +87,7 @@ def test_an_address_of_another_server_is_said(servers: Any, tmp_path: Path, stor
 
 
 def test_a_deleted_experiment_is_said_with_how_to_restore_it(
-    story: Callable[..., Any], client: MlflowClient, mlflow_url: str
+    story: Callable[..., Any], client: Any, mlflow_url: str
 ) -> None:
     told = story()
     experiment_id = client.create_experiment(told.run.flow)
@@ -107,7 +104,7 @@ def test_a_deleted_experiment_is_said_with_how_to_restore_it(
 
 
 def test_what_happens_while_the_server_is_away_is_sent_with_the_next_run(
-    story: Callable[..., Any], made: Any, client: MlflowClient, gateway: Any, tmp_path: Path
+    story: Callable[..., Any], made: Any, client: Any, gateway: Any, tmp_path: Path
 ) -> None:
     log = MlflowRunLog(gateway.url, home=tmp_path)
     told = story(log).start()
@@ -141,7 +138,7 @@ def test_what_happens_while_the_server_is_away_is_sent_with_the_next_run(
 
 
 def test_a_server_that_comes_back_before_the_end_gets_everything_at_the_end(
-    story: Callable[..., Any], made: Any, client: MlflowClient, gateway: Any, tmp_path: Path
+    story: Callable[..., Any], made: Any, client: Any, gateway: Any, tmp_path: Path
 ) -> None:
     told = story(MlflowRunLog(gateway.url, home=tmp_path)).start()
     fitted_on = {"train": made.train, "validation": made.validation}
@@ -163,7 +160,7 @@ def test_a_server_that_comes_back_before_the_end_gets_everything_at_the_end(
 def test_a_record_that_the_server_refuses_is_set_aside_and_the_flow_goes_on(
     story: Callable[..., Any],
     made: Any,
-    client: MlflowClient,
+    client: Any,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -178,7 +175,7 @@ def test_a_record_that_the_server_refuses_is_set_aside_and_the_flow_goes_on(
 
 
 def test_a_run_whose_process_was_killed_is_closed_by_the_next_one(
-    story: Callable[..., Any], client: MlflowClient, mlflow_url: str, tmp_path: Path
+    story: Callable[..., Any], client: Any, mlflow_url: str, tmp_path: Path
 ) -> None:
     told = story()
     killed = _python(_KILLED, mlflow_url, str(tmp_path), told.run.flow)
@@ -195,7 +192,7 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next_one(
 
 
 def test_a_run_that_reuses_everything_imports_no_heavy_library(
-    story: Callable[..., Any], client: MlflowClient, mlflow_url: str, tmp_path: Path
+    story: Callable[..., Any], client: Any, mlflow_url: str, tmp_path: Path
 ) -> None:
     flow = story().run.flow
 

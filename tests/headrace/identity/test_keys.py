@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import importlib.util
 import math
+import os
+import shutil
+import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.identity import CodeIdentity, Key, Memo, Part, difference, identify, key_of
+from headrace.errors import DefinitionError
+from headrace.identity import CodeIdentity, Key, Memo, Part, difference, identify, kernel, key_of
 
 FACTOR = 3
 SEEN: dict[str, int] = {}
@@ -374,3 +381,87 @@ def test_the_kernel_is_one_package():
     here = Path(sys.modules["headrace.identity"].__file__ or "")
 
     assert of_path(str(here), ()) == KERNEL
+
+
+def test_a_memo_takes_the_roots_of_its_plan_and_no_others():
+    memo = Memo()
+    identify(plain, roots=[Path("somewhere")], memo=memo)
+
+    with pytest.raises(DefinitionError) as caught:
+        identify(plain, roots=[Path("elsewhere")], memo=memo)
+
+    assert str(caught.value) == (
+        "The memo has read code with roots ['somewhere'], not ['elsewhere'].\n"
+        "  Fix: Use one memo for each plan, and the same roots throughout."
+    )
+
+
+def test_a_compiled_extension_of_the_user_s_leaves_a_function_without_a_key(tmp_path, monkeypatch):
+    compiled = next(
+        Path(spec.origin)
+        for name in ("_heapq", "_bisect", "_json", "_csv", "_queue")
+        if (spec := importlib.util.find_spec(name)) and str(spec.origin).endswith(".so")
+    )
+    (tmp_path / "own_code").mkdir()
+    (tmp_path / "own_code" / "__init__.py").touch()
+    shutil.copy(compiled, tmp_path / "own_code")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"own_code.{compiled.name.partition('.')[0]}"
+    module = importlib.import_module(name)
+    function = next(v for v in vars(module).values() if isinstance(v, types.BuiltinFunctionType))
+
+    code = identify(defined("def step(x):\n    return compiled(x)\n", compiled=function))
+
+    assert len(code.unresolved) == 1
+    assert code.unresolved[0].endswith("which is compiled, not Python.")
+
+
+PRINTED = """
+import sys, tempfile, warnings
+from pathlib import Path
+from benchmarks._identity_corpus import values, surroundings, routes
+from benchmarks._identity_corpus.edit import judge
+warnings.simplefilter("ignore")
+edits = [*values.edits()][::6] + [*surroundings.edits()][::9] + [*routes.edits()][::97]
+with tempfile.TemporaryDirectory() as folder:
+    for at, edit in enumerate(edits):
+        print(judge(edit, Path(folder, str(at))).before.digest)
+"""
+
+
+def test_a_key_is_the_same_in_every_process_whatever_the_hash_seed():
+    answers = [
+        subprocess.run(
+            [sys.executable, "-c", PRINTED],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parents[3],
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+
+    assert len(answers[0].split()) > 50
+    assert answers[0] == answers[1]
+
+
+def kernel_digest(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    (folder / "sluice").mkdir(parents=True)
+    (folder / "sluice" / "__init__.py").write_text(text)
+    with monkeypatch.context() as context:
+        context.syspath_prepend(str(folder))
+        kernel._module.cache_clear()
+        kernel.reach.cache_clear()
+        return kernel.reach(frozenset({"sluice"})).version
+
+
+def test_the_kernel_s_part_changes_with_its_code_and_not_with_its_docstrings(tmp_path, monkeypatch):
+    text = "'A module.'\ndef f(x):\n    'A function.'\n    return x + 1\n"
+
+    before = kernel_digest(tmp_path / "a", text, monkeypatch)
+    documented = kernel_digest(tmp_path / "b", "\n" + text.replace("'A ", "'The "), monkeypatch)
+    changed = kernel_digest(tmp_path / "c", text.replace("+ 1", "+ 2"), monkeypatch)
+
+    assert documented == before
+    assert changed != before

@@ -204,10 +204,6 @@ def test_the_last_class_is_the_positive_one(data, positive):
     assert model.card.extra["prior"] == pytest.approx(data.frames["train"]["label"].mean())
 
 
-def _with(frame, **changes):
-    return frame.assign(**changes)
-
-
 @pytest.mark.parametrize(
     ("change", "nullable", "message"),
     [

@@ -6,6 +6,8 @@ from headrace.errors import SchemaError
 from headrace.operation import PlannedCall
 from headrace.schemas import Column
 from headrace.symbols import Symbol
+from operators.evaluate import evaluate
+from operators.select import select
 from operators.train_sklearn import train_sklearn
 from operators.train_xgboost import train_xgboost
 
@@ -187,4 +189,51 @@ def test_a_plain_call_says_what_the_plan_would_have_said(data):
     assert str(error.value) == (
         "Operator 'train_sklearn': Estimator 'ridge' does estimation, but the task is "
         "'classification'.\n  Fix: Set task='estimation', or take another estimator."
+    )
+
+
+def _planned(operator, parameters, **schemas):
+    inputs = {
+        name: (Symbol(node=name, slot="result", kind="Model", schema=schema),)
+        for name, schema in schemas.items()
+    }
+    check = operator.options.check
+    assert check is not None
+    call = PlannedCall(operator=operator.name, parameters=parameters, inputs=inputs)
+    return [(f.rule, f.problem, f.input) for f in check(call)]
+
+
+def test_a_selection_on_a_set_without_the_candidates_features_is_found_in_the_plan(data):
+    found = _planned(
+        select,
+        {"timezone": "UTC"},
+        candidates=data.schema(),
+        validation=data.schema(wind=None),
+    )
+
+    assert found == [
+        (
+            "same features",
+            "The validation set lacks feature 'wind', which the model was fitted on.",
+            "validation",
+        )
+    ]
+
+
+def test_an_evaluation_of_unknown_slices_days_or_features_is_found_in_the_plan(data):
+    found = _planned(
+        evaluate,
+        {"timezone": "Mars/Olympus", "slices": ["origin"]},
+        model=data.schema(),
+        test=data.schema(hour=None),
+    )
+
+    assert [(rule, about) for rule, _, about in found] == [
+        ("time zone", None),
+        ("slices", "test"),
+        ("same features", "test"),
+    ]
+    assert found[1][1] == (
+        "There is no column 'origin'. Known: 'carrier', 'decided_at', 'label', 'trip', 'weekend', "
+        "'wind'. It is to slice the test set."
     )
