@@ -24,7 +24,7 @@ from flows._tracking.stage import Metric, NewRun, RunStatus, Stage
 from flows._tracking.sweep import process_tags, sweep
 from headrace.clock import current_clock
 from headrace.settings import settings
-from serving._mlflow import server_at
+from serving._mlflow import MlflowRefusal, server_at
 
 if TYPE_CHECKING:
     from headrace.artifacts import Artifact
@@ -83,16 +83,18 @@ class MlflowRunLog:
         self._spool.send_all(server)
         experiment_id = server.experiment(run.flow)
         sweep(server, experiment_id)
+        new_run = NewRun(
+            experiment_id=experiment_id,
+            name=f"{run.flow} {run.id[:8]}",
+            started_ms=records.milliseconds(run.started_at),
+            tags=self._tags(run, plan_summary),
+        )
+        known = self._known(run)
         stage = Stage(
-            new_run=NewRun(
-                experiment_id=experiment_id,
-                name=f"{run.flow} {run.id[:8]}",
-                started_ms=records.milliseconds(run.started_at),
-                tags=self._tags(run, plan_summary),
-            ),
-            run_id=run.mlflow_run_id,
-            params=records.flattened(run.parameters),
-            status="RUNNING" if run.mlflow_run_id else None,
+            new_run=new_run,
+            run_id=known,
+            params={} if known else records.flattened(run.parameters),
+            status="RUNNING" if known else None,
         )
         mlflow_run_id = send(server, stage, None)
         self._open[run.id] = OpenRun(
@@ -138,12 +140,14 @@ class MlflowRunLog:
         """Close the flow's run; whatever goes wrong here is said and does not fail the flow.
 
         Args:
-            run: The run, which was started.
+            run: The run; one that could not be started is passed over.
             state: "completed" or "failed"; anything else is shown as killed.
             message: Why it failed, else empty.
             summary: What happened; numbers become metrics, text becomes tags.
         """
-        opened = self._open.pop(run.id)
+        opened = self._open.pop(run.id, None)
+        if opened is None:  # it could not be started
+            return
         try:
             catch_up(opened)
             deliver(opened, _end_of(opened, run, state, message, summary), None)
@@ -153,6 +157,16 @@ class MlflowRunLog:
     def links(self, run_id: str) -> RunLinks:
         """Return where a run can be looked at that this log was told of, by the flow run's id."""
         return self._links[run_id]
+
+    def _known(self, run: RunRecord) -> str | None:
+        """Return the id of a run that goes on, None when it is new or MLflow has it no more."""
+        if not run.mlflow_run_id:
+            return None
+        try:
+            found = self._server.get("/runs/get", run_id=run.mlflow_run_id)["run"]
+        except MlflowRefusal:
+            return None
+        return run.mlflow_run_id if found["info"]["lifecycle_stage"] == "active" else None
 
     def _tags(self, run: RunRecord, plan_summary: Mapping[str, Any]) -> dict[str, str]:
         tags = {
@@ -189,7 +203,6 @@ def _end_of(
     )
     return Stage(
         run_id=opened.mlflow_run_id,
-        params=opened.params,
         metrics=[Metric(key=key, value=value, at_ms=at_ms) for key, value in figures.items()],
         tags={key: records.tag(value) for key, value in tags.items() if value},
         datasets=opened.datasets,

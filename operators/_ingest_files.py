@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from headrace.content import file_checksum
 from headrace.errors import DataError, did_you_mean
-from headrace.grants import require
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 
 def file_name(path: str | os.PathLike[str]) -> str:
@@ -93,25 +92,3 @@ def checksum_of(path: Path) -> str:
 @functools.lru_cache(maxsize=4096)
 def _checksum(path: str, inode: int, size: int, modified: int) -> str:
     return file_checksum(Path(path))
-
-
-def load_packaged(package: str, file: str, *, schema: type | None = None) -> pa.Table:
-    """Return the rows of a CSV or Parquet file inside an installed package.
-
-    Args:
-        package: The package; it is looked up, not imported.
-        file: The file below its folder; ".parquet" is read as Parquet, all else as CSV.
-        schema: The schema class whose columns are read, in its types; None reads and infers all.
-
-    Raises:
-        DataError: The package or file is missing, or the file is not as its name says.
-        GrantError: The running operator was not granted the file.
-    """
-    from operators._ingest_csv import rows_of_csv
-    from operators._ingest_parquet import rows_of_parquet
-
-    require(package_file_name(package, file))
-    path = packaged_file(package, file)
-    if path.suffix == ".parquet":
-        return rows_of_parquet(path, schema=schema)
-    return rows_of_csv(path, schema=schema)

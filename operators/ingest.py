@@ -26,10 +26,10 @@ from operators._ingest_files import (
     checksum_of,
     file_name,
     found_file,
-    load_packaged,
     package_file_name,
     packaged_file,
 )
+from operators._ingest_packaged import load_packaged
 from operators._ingest_parquet import load_parquet
 from operators._ingest_sql import database_name, load_sql, sql_problems
 

@@ -40,7 +40,7 @@ def record(
     if invocation.state not in _FINISHED:
         return ""
     code = records.code_digest(invocation)
-    opened.add(params={records.name(f"{invocation.node}.code"): code} if code else {})
+    opened.add(tags={records.name(f"{invocation.node}.code"): code} if code else {})
     made = _opened(outputs)
     if not inputs:
         _source(opened, invocation, made)
@@ -79,7 +79,7 @@ def _source(opened: OpenRun, invocation: InvocationRecord, made: Mapping[str, Ar
     }
     described = [records.dataset(key, table) for key, table in tables.items()]
     opened.add(
-        params={records.name(f"{key}.data"): table.digest for key, table in tables.items()},
+        tags={records.name(f"{key}.data"): table.digest for key, table in tables.items()},
         datasets={records.dataset_key(d): d for d in described},
     )
 
@@ -91,7 +91,7 @@ def _model(
     inputs: records.Given,
     name: str,
 ) -> str:
-    opened.add(params={records.name(f"{name}.model"): model.digest})
+    opened.add(tags={records.name(f"{name}.model"): model.digest})
     if invocation.state == "cached":
         remark = _reused(opened, invocation, model, name)
         if remark is not None:
@@ -177,7 +177,7 @@ def _send_or_gather(opened: OpenRun, stage: Stage, folder: Path | None) -> None:
         deliver(opened, stage, folder)
         return
     opened.add(
-        params=stage.params,
+        tags=stage.tags,
         metrics={metric.key: metric.value for metric in stage.metrics},
         datasets={records.dataset_key(d): d for d in stage.datasets},
     )

@@ -17,6 +17,8 @@ from serving._mlflow import MlflowServer
 class OpenRun:
     """This is a run that is being recorded; nodes of several threads add to it.
 
+    What was reused or belongs together is tags and not parameters, which could not change when the
+    run fails, its code is corrected, and it is taken up again.
     What is not worth a request of its own is gathered here and sent when the run ends.
 
     Args:
@@ -37,7 +39,6 @@ class OpenRun:
     spool: Spool
     silent: bool = False
     _lines: list[NodeLine] = field(default_factory=list)
-    _params: dict[str, str] = field(default_factory=dict)
     _metrics: dict[str, float] = field(default_factory=dict)
     _tags: dict[str, str] = field(default_factory=dict)
     _datasets: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -48,7 +49,6 @@ class OpenRun:
         self,
         *,
         line: NodeLine | None = None,
-        params: dict[str, str] | None = None,
         metrics: dict[str, float] | None = None,
         tags: dict[str, str] | None = None,
         datasets: dict[tuple[str, str], dict[str, Any]] | None = None,
@@ -56,7 +56,6 @@ class OpenRun:
         """Gather what is sent when the run ends."""
         with self._lock:
             self._lines += [line] if line else []
-            self._params |= params or {}
             self._metrics |= metrics or {}
             self._tags |= tags or {}
             self._datasets |= datasets or {}
@@ -70,11 +69,6 @@ class OpenRun:
     def lines(self) -> list[NodeLine]:
         """The nodes so far, in the order in which they finished."""
         return list(self._lines)
-
-    @property
-    def params(self) -> dict[str, str]:
-        """Parameters that are to be sent."""
-        return dict(self._params)
 
     @property
     def metrics(self) -> dict[str, float]:

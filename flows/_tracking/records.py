@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows._tracking.stage import Metric
-from headrace.artifacts import Artifact, Document, Model, Tabular
+from headrace.artifacts import Artifact, Document, Model, Partitions, Tabular
 
 if TYPE_CHECKING:
     from headrace.lineage import InvocationRecord
@@ -85,17 +85,21 @@ def code_digest(invocation: InvocationRecord) -> str:
 def tabular_inputs(given: Given) -> Iterator[tuple[str, Tabular[Any]]]:
     """Yield the name and table of each input that is one; lists are numbered."""
     for key, value in given.items():
-        for number, artifact in enumerate(value if isinstance(value, list) else [value]):
+        for number, artifact in enumerate(_opened(value)):
             if isinstance(artifact, Tabular):
-                yield (f"{key}.{number}" if isinstance(value, list) else key), artifact
+                yield (key if artifact is value else f"{key}.{number}"), artifact
 
 
 def models_in(given: Given) -> list[Model]:
     """Return the models among artifacts, lists opened."""
-    opened: list[Artifact] = []
-    for value in given.values():
-        opened += value if isinstance(value, list) else [value]
+    opened = [artifact for value in given.values() for artifact in _opened(value)]
     return [artifact for artifact in opened if isinstance(artifact, Model)]
+
+
+def _opened(value: Artifact | list[Artifact]) -> list[Artifact]:
+    if isinstance(value, Partitions):
+        return list(value.items.values())
+    return value if isinstance(value, list) else [value]
 
 
 def dataset(key: str, table: Tabular[Any]) -> dict[str, Any]:

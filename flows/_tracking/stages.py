@@ -121,7 +121,7 @@ def selection(
     return Stage(
         run_id=opened.mlflow_run_id,
         metrics=[Metric(key=records.name(k), value=v, at_ms=at_ms) for k, v in figures.items()],
-        params={
+        tags={
             records.name(f"selected.{invocation.node}"): chosen.digest,
             records.name(f"selected.{invocation.node}.flavor"): chosen.card.flavor,
         },
@@ -180,7 +180,7 @@ def evaluation(
             Metric(key=records.name(prefix + key), value=value, at_ms=at_ms, dataset=measured_on)
             for key, value in records.evaluation_metrics(made).items()
         ],
-        params={
+        tags={
             records.name(f"{invocation.node}.{key}"): value
             for key, value in records.data_params(inputs).items()
         },

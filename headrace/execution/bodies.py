@@ -6,13 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headrace.artifacts import Artifact, Partitions
+from headrace.artifacts import Artifact
 from headrace.errors import HeadraceError, ServiceError
-from headrace.execution.keys import promised_of
-from headrace.grants import granting
-from headrace.invoke import invoke
-from headrace.recording import Invocation, invoking
-from headrace.signature import Bound
+from headrace.execution.here import call_here
+from headrace.execution.isolated import call_in_process
+from headrace.recording import Invocation
 
 if TYPE_CHECKING:
     from headrace.execution.session import Session
@@ -46,8 +44,6 @@ def call_body(
     for attempt in range(1, attempts + 1):
         try:
             if operator.options.timeout is not None:
-                from headrace.execution.isolated import call_in_process
-
                 return call_in_process(
                     node, operator, inputs, grants=grants, invocation=invocation, session=session
                 )
@@ -60,25 +56,3 @@ def call_body(
                 raise
         time.sleep(min(30.0, 0.5 * 2 ** (attempt - 1)))
     raise AssertionError("the last attempt returns or raises")
-
-
-def call_here(
-    node: Node,
-    operator: Operator[..., Any],
-    inputs: Mapping[str, Artifact | list[Artifact]],
-    grants: Sequence[str],
-    invocation: Invocation,
-) -> dict[str, Artifact]:
-    """Return the outputs of a node's body by name, called in this thread; see `call_body`."""
-    slots = operator.signature.outputs
-    promised = promised_of(node.outputs)
-    bound = Bound(inputs=inputs, parameters=node.parameters)
-    with granting(grants), invoking(invocation):
-        made = invoke(operator, bound, promised=promised)
-    if not slots:
-        return {}
-    values = (made,) if operator.signature.single else made
-    named = dict(zip((s.name for s in slots), values, strict=True))
-    if node.over is not None:  # a mapped node's outputs are put together by the caller
-        return {k: v for k, v in named.items() if not isinstance(v, Partitions)}
-    return named

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Artifact, Partitions
 from headrace.errors import DefinitionError, ServiceError
+from headrace.execution.here import call_here
 from headrace.execution.stored import get, put
 from headrace.lineage.records import ArtifactRecord
 from headrace.recording import Invocation
@@ -120,7 +121,6 @@ def _records(
 
 def run_errand(errand: Errand) -> tuple[dict[str, ArtifactRecord], BaseException | None]:
     """Do what another process asks for; returns the records of what was made, or the error."""
-    from headrace.execution.bodies import call_here
     from headrace.store import LocalStore
 
     store = LocalStore(Path(errand.store))

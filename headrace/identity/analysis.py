@@ -146,6 +146,10 @@ class Interpreter:
                 self.escape(mine)
                 self.escape(theirs)
 
+    def analysis_of(self, code: CodeType) -> Analysis:
+        """Return what a function made inside this code does."""
+        return analyse(code)
+
     def _step(self, instruction: Instruction, stack: list[Entry]) -> None:
         special = opcodes.SPECIAL.get(instruction.name)
         if special is not None:

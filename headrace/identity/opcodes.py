@@ -324,8 +324,6 @@ def _known_getattr(run: Interpreter, callee: Path, arguments: list[Symbol]) -> S
 
 
 def _make_function(run: Interpreter, instruction: Instruction, stack: list[Entry]) -> None:
-    from headrace.identity.analysis import analyse
-
     flags = instruction.arg
     symbol, start = stack.pop()
     captured: tuple[str, ...] = ()
@@ -344,7 +342,7 @@ def _make_function(run: Interpreter, instruction: Instruction, stack: list[Entry
         run.remark("makes a function from code that is made at run time")
         run.push(stack, None, start)
         return
-    analysis = analyse(code)
+    analysis = run.analysis_of(code)
     inner = Inner(len(run.inner))
     run.inner.append((inner, analysis))
     numbers = tuple(run.variable(name) for name in analysis.free if name in captured)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from headrace.errors import ParameterError, UnknownNameError
 from headrace.lineage import tables
-from headrace.lineage.closure import chunks, closure
+from headrace.lineage.closure import closure
 from headrace.lineage.database import Database
 from headrace.lineage.graph import Direction, LineageGraph
+from headrace.lineage.reading import read_invocations
 from headrace.lineage.records import (
     ArtifactRecord,
-    EdgeRecord,
     InvocationRecord,
     Look,
     RunRecord,
@@ -247,33 +246,6 @@ class Lineage:
         query = query.order_by(_invocation.c.started_at.desc(), _invocation.c.id.desc()).limit(1)
         with self.database.reading() as connection:
             return next(iter(read_invocations(connection, query)), None)
-
-
-def read_invocations(connection: Connection, query: Select[Any]) -> list[InvocationRecord]:
-    """Return the invocations that a query over their table finds, edges and all."""
-    rows = connection.execute(query).all()
-    inputs: dict[str, list[EdgeRecord]] = defaultdict(list)
-    outputs: dict[str, list[EdgeRecord]] = defaultdict(list)
-    ids = [row.id for row in rows]
-    for chunk in chunks(ids):
-        read = select(_edge).where(_edge.c.later.in_(chunk), _edge.c.sort == "input")
-        for edge in connection.execute(read.order_by(_edge.c.position)):
-            inputs[edge.later].append(
-                EdgeRecord(name=edge.name, digest=edge.earlier, kind=edge.kind)
-            )
-        made = select(_edge).where(
-            _edge.c.earlier.in_(chunk), _edge.c.sort.in_(("output", "repeat"))
-        )
-        for edge in connection.execute(made.order_by(_edge.c.position)):
-            outputs[edge.earlier].append(
-                EdgeRecord(name=edge.name, digest=edge.later, kind=edge.kind)
-            )
-    return [
-        InvocationRecord(
-            **row._mapping, inputs=tuple(inputs[row.id]), outputs=tuple(outputs[row.id])
-        )
-        for row in rows
-    ]
 
 
 def _edges_of(invocation: InvocationRecord) -> list[dict[str, Any]]:

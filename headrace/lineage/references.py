@@ -8,7 +8,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, select
 
 from headrace.errors import UnknownNameError
 from headrace.lineage import tables
-from headrace.lineage.lineage import read_invocations
+from headrace.lineage.reading import read_invocations
 from headrace.lineage.records import ArtifactRecord, EdgeRecord, InvocationRecord, RunRecord
 
 _run, _artifact = tables.run, tables.artifact

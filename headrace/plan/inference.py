@@ -95,7 +95,6 @@ def _tried(
 def _agreed(
     empty: pa.Table | None, some: pa.Table | None, given: Mapping[str, tuple[Column, pa.Array]]
 ) -> TableSchema | None:
-    import pyarrow as pa
 
     if empty is None or some is None or empty.column_names != some.column_names:
         return None

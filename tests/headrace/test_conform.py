@@ -107,8 +107,8 @@ def test_types_are_widened(dtype: str, values: list[Any], kind: Any, fitted: lis
     [
         pytest.param("int", ["a"], None, "column 'x' is int but holds string, such as 'a'.",
                      id="text for integers"),
-        pytest.param("int", [1.5], None, "column 'x' is int, but Float value 1.5 was truncated "
-                     "converting to int64.", id="a fraction for an integer"),
+        pytest.param("int", [1.5], None, "column 'x' is int, but Float value 1.500000 was "
+                     "truncated converting to int64.", id="a fraction for an integer"),
         pytest.param("float", [2**53 + 1], None, "column 'x' is float, but Integer value "
                      "9007199254740993 not in range: -9007199254740992 to 9007199254740992.",
                      id="an integer no float holds"),

@@ -21,6 +21,10 @@ def _children(client: Any, parent: str) -> dict[str, Any]:
     return {run.info.run_name: run for run in found}
 
 
+def _prefect(data: Any) -> dict[str, str]:
+    return {key: value for key, value in data.tags.items() if key.startswith("prefect.")}
+
+
 def _files(client: Any, run_id: str, folder: str) -> set[str]:
     return {Path(entry.path).name for entry in client.list_artifacts(run_id, folder)}
 
@@ -90,9 +94,9 @@ def test_selection_and_evaluation_are_figures_and_files_of_the_parent(
     assert parent.data.metrics["test_auc_high"] == pytest.approx(auc["high"])
     assert parent.data.metrics["test_baseline_auc"] == 0.5
     assert parent.data.metrics["test_rows"] == 120
-    assert parent.data.params["selected.select"] == made.selected.digest
-    assert parent.data.params["evaluate.data.test"] == made.test.digest
-    assert parent.data.params["ingest.data"] == made.flights.digest
+    assert parent.data.tags["selected.select"] == made.selected.digest
+    assert parent.data.tags["evaluate.data.test"] == made.test.digest
+    assert parent.data.tags["ingest.data"] == made.flights.digest
     assert parent.data.metrics["deep.validation_auc"] == pytest.approx(
         made.deep.card.metrics["auc"]
     )
@@ -127,7 +131,9 @@ def test_what_was_reused_gets_no_child_but_a_link_and_the_figures_of_the_run_tha
     assert {k: v for k, v in parent.data.metrics.items() if k.startswith("test_")} == {
         k: v for k, v in before.metrics.items() if k.startswith("test_")
     }
-    assert parent.data.params == before.params
+    digests = {k: v for k, v in before.tags.items() if not k.startswith(("mlflow.", "headrace."))}
+    assert digests.keys() >= {"deep.code", "deep.model", "ingest.data", "selected.select"}
+    assert parent.data.tags.items() >= (digests.items() - _prefect(before).items())
 
 
 def test_a_model_that_was_made_unrecorded_gets_its_child_when_it_is_reused(
@@ -198,20 +204,38 @@ def test_parameters_of_the_flow_the_plan_and_the_summary_are_kept(
     assert parent.data.tags["headrace.machine"] == "two cores"
 
 
-def test_a_resumed_run_goes_on_in_the_same_place(
+def test_a_run_that_is_taken_up_again_with_corrected_code_goes_on_in_the_same_place(
     story: Callable[..., Any], made: Any, client: Any
 ) -> None:
-    first = story().start()
-    first.node("ingest", {"result": made.flights})
+    part = {"kind": "code", "name": "structure"}
+    first = story(parameters={"month": 3}).start()
+    first.node("ingest", {"result": made.flights}, key_parts=[part | {"digest": "wrong"}])
     first.finish("failed", "The machine was tired.")
+    before = client.get_run(first.mlflow_run_id).data.tags["ingest.code"]
 
-    again = story(id=first.run.id, mlflow_run_id=first.mlflow_run_id).start()
+    again = story(
+        id=first.run.id, mlflow_run_id=first.mlflow_run_id, parameters={"month": 3}
+    ).start()
     status_meanwhile = client.get_run(again.mlflow_run_id).info.status
+    again.node("ingest", {"result": made.flights}, key_parts=[part | {"digest": "right"}])
     again.finish()
 
+    after = client.get_run(first.mlflow_run_id)
     assert again.mlflow_run_id == first.mlflow_run_id
     assert status_meanwhile == "RUNNING"
-    assert client.get_run(first.mlflow_run_id).info.status == "FINISHED"
+    assert after.info.status == "FINISHED"
+    assert after.data.tags["ingest.code"] != before
+
+
+def test_a_run_that_mlflow_has_no_more_is_begun_anew(
+    story: Callable[..., Any], client: Any
+) -> None:
+    told = story(mlflow_run_id="0" * 32, parameters={"month": 3})
+
+    told.start()
+
+    assert told.mlflow_run_id != "0" * 32
+    assert client.get_run(told.mlflow_run_id).data.params == {"month": "3"}
 
 
 def test_nodes_may_finish_in_many_threads_at_once(

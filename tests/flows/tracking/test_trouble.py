@@ -70,6 +70,7 @@ def test_a_server_that_is_down_is_said_before_anything_runs(tmp_path: Path, stor
         "  Fix: Start it with `headrace up`, or name the one that you use: HEADRACE_MLFLOW_URL in "
         "the environment, or mlflow_url in headrace.toml."
     )
+    told.finish("failed", str(refused.value))  # as the kernel does, whatever failed
 
 
 def test_an_address_of_another_server_is_said(servers: Any, tmp_path: Path, story: Any) -> None:
