@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 from flows._services.environment import apply_client_environment
 from headrace.errors import HeadraceError, ServiceError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from headrace.plan import Node
     from headrace.workflow import Flow
 
+# Which node this thread runs, and its work: Prefect's tasks are made once for each operator.
+_current: ContextVar[tuple[str, Callable[[], NodeOutcome]]] = ContextVar("headrace_node")
 _STATE_NAMES = {"cached": "Cached", "skipped": "Skipped"}
 
 
@@ -163,7 +167,7 @@ def _run(
             run_id=run_id.replace("-", ""),
             prefect_run_id=run_id,
             origin=origin,
-            runner=_TaskRuns(),
+            runner=TaskRuns(),
             observers=observers,
             log=log,
             links={"Prefect run": f"{settings().prefect_url}/runs/flow-run/{run_id}"},
@@ -200,51 +204,78 @@ def _with_links(run: FlowRun, log: MlflowRunLog) -> FlowRun:
     return replace(run, links={**run.links, **added})
 
 
-class _TaskRuns:
+class TaskRuns:
     """This runs each node as a Prefect task run, joined to those it waited for."""
 
     def __init__(self) -> None:
-        self._states: dict[str, State[Any]] = {}
+        self._ids: dict[str, UUID] = {}
+        self._tasks: dict[str, prefect.Task[..., Any]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, node: Node, work: Callable[[], NodeOutcome]) -> NodeOutcome:
-        import prefect
-        from prefect.cache_policies import NO_CACHE
-        from prefect.states import Completed, Failed
+        """Do the work of a node inside a task run of its name."""
+        from prefect.client.schemas.objects import RunInput, TaskRunResult
+        from prefect.task_engine import run_task_sync
 
         outcomes: list[NodeOutcome] = []
 
-        def body() -> State[Any]:
-            outcome = work()
-            outcomes.append(outcome)
-            if outcome.state == "failed":
-                return Failed(message=outcome.message)
-            name = _STATE_NAMES.get(outcome.state)
-            return Completed(name=name, message=outcome.message)
+        def remembered() -> NodeOutcome:
+            outcomes.append(work())
+            return outcomes[0]
 
-        operator = node.operator
-        body.__name__ = body.__qualname__ = "handed_in" if operator is None else operator.name
-        task = prefect.task(
-            name=body.__name__,
-            description=None if operator is None else operator.body.__doc__,
-            task_run_name=node.path,
-            cache_policy=NO_CACHE,
-            persist_result=False,
-            tags=["effect"] if node.effect else [],
-        )(body)
         with self._lock:
-            # Prefect draws its graph from these; it would not run a task behind a failed one
-            before = [
-                self._states[path]
-                for path in node.upstream()
-                if path in self._states and self._states[path].is_completed()
-            ]
-        state = task(wait_for=before, return_state=True)
+            task = self._task(node)
+            before = [self._ids[path] for path in node.upstream() if path in self._ids]
+        # Prefect draws its graph from these ids; given as states to wait for, it would look into
+        # each, and not run a task behind a failed one
+        joined: dict[str, set[RunInput]] = {"after": {TaskRunResult(id=run) for run in before}}
+        _current.set((node.path, remembered))  # in this thread's copy of the context
+        state = cast(
+            "State[Any]",
+            run_task_sync(task, parameters={"after": ()}, return_type="state", dependencies=joined),
+        )
         with self._lock:
-            self._states[node.path] = state
+            if state.state_details.task_run_id is not None:
+                self._ids[node.path] = state.state_details.task_run_id
         if not outcomes:  # Prefect did not come to the body, or lost its server on the way
             raise ServiceError(
                 f"Prefect ended the task run '{node.path}' as {state.name}: {state.message}",
                 remedy="Look at the run in the Prefect UI and run it again; what is done is kept.",
             )
         return outcomes[0]
+
+    def _task(self, node: Node) -> prefect.Task[..., Any]:
+        """Return the operator as Prefect knows it; making one takes longer than running it."""
+        import prefect
+        from prefect.cache_policies import NO_CACHE
+
+        operator = node.operator
+        name = "handed_in" if operator is None else operator.name
+        if name not in self._tasks:
+
+            def body(after: tuple[()]) -> State[Any]:
+                return _task_body()
+
+            body.__name__ = body.__qualname__ = name
+            self._tasks[name] = prefect.task(
+                name=name,
+                description=None if operator is None else operator.body.__doc__,
+                task_run_name=_task_run_name,
+                cache_policy=NO_CACHE,
+                persist_result=False,
+                tags=["effect"] if node.effect else [],
+            )(body)
+        return self._tasks[name]
+
+
+def _task_run_name() -> str:
+    return _current.get()[0]
+
+
+def _task_body() -> State[Any]:
+    from prefect.states import Completed, Failed
+
+    outcome = _current.get()[1]()
+    if outcome.state == "failed":
+        return Failed(message=outcome.message)
+    return Completed(name=_STATE_NAMES.get(outcome.state), message=outcome.message)

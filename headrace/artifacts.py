@@ -34,7 +34,7 @@ A_co = TypeVar("A_co", bound="Artifact", covariant=True)
 
 
 class Artifact:
-    """This is a frozen handle on something an operator made: a kind, a digest, and where it lies.
+    """This is a frozen handle on what an operator made: a kind, a digest, where it lies.
 
     While a flow is planned the handle is symbolic: it knows its kind and schema but has no data.
     """

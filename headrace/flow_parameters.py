@@ -120,7 +120,7 @@ class FlowParameters:
             listed = problems[0] if len(problems) == 1 else "".join(f"\n  - {p}" for p in problems)
             raise ParameterError(
                 f"Flow '{self.flow}' cannot start: {listed}",
-                remedy=f"See its parameters with `headrace flows`.",
+                remedy="See its parameters with `headrace flows`.",
             )
         handed = {name: arguments.get(name, self.defaults.get(name)) for name in self.artifacts}
         return made | handed

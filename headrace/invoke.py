@@ -70,9 +70,7 @@ def received(operator: str, slot: Slot, value: Any) -> Artifact:
     where = f"Input '{slot.name}' of operator '{operator}'"
     wanted = slot.schema
     if slot.variable is not None and value.schema is not None:
-        declared = set(wanted.names)
-        extra = [c for c in value.schema.columns if c.name not in declared]
-        wanted = wanted.adding(extra)
+        wanted = value.schema.received_as(wanted)
     content = value._content
     if not isinstance(content, TableContent):  # pragma: no cover - Tabular always holds a table
         raise TypeError(type(content).__name__)

@@ -80,7 +80,10 @@ def _is_tabular(slot: Slot) -> bool:
 def _binding(variable: str, signature: Signature, call: PlannedCall) -> TableSchema | None:
     for slot in signature.inputs:
         if slot.variable == variable and slot.name in call.inputs:
-            return call.schema(slot.name)
+            given = call.schema(slot.name)
+            if given is None or slot.schema is None:
+                return given
+            return given.received_as(slot.schema)
     return None
 
 

@@ -188,6 +188,18 @@ class TableSchema:
 
         return replace(self, columns=tuple(renamed(c) for c in self.columns))
 
+    def received_as(self, bound: TableSchema) -> TableSchema:
+        """Return what an input with a bounded type variable receives of this schema: all of it.
+
+        Types are the bound's, since integers may be read as floats there; what a column means
+        stays, and the bound adds to it. Columns that only the bound has come last.
+        """
+        wanted = {c.name: c for c in bound.columns}
+        kept = tuple(
+            c if c.name not in wanted else _merged(c, wanted.pop(c.name)) for c in self.columns
+        )
+        return replace(self, columns=kept + tuple(wanted.values()))
+
     def to_json(self) -> dict[str, Any]:
         """Return the schema as JSON-like data; defaults are left out."""
         blank = asdict(Column(name="", dtype="bool"))
@@ -204,6 +216,18 @@ class TableSchema:
         """Rebuild a schema from `to_json`."""
         columns = tuple(_column_from_json(entry) for entry in data["columns"])
         return cls(name=data["name"], columns=columns)
+
+
+def _merged(given: Column, bound: Column) -> Column:
+    return replace(
+        given,
+        dtype=bound.dtype,
+        nullable=given.nullable and bound.nullable,
+        categories=given.categories or bound.categories if bound.dtype == "category" else None,
+        role=given.role or bound.role,
+        unit=given.unit or bound.unit,
+        known_at=given.known_at or bound.known_at,
+    )
 
 
 def _column_from_json(entry: Mapping[str, Any]) -> Column:

@@ -16,8 +16,8 @@ from typing import Any
 from headrace import Flow
 from headrace.errors import HeadraceError
 
-SEEDED = ("edges", "calls", "bodies")
-CORRECT = ("correct",)
+SEEDED = ("edges", "calls", "bodies", "bundled")
+CORRECT = ("correct", "correct_bundled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def seeded(rule: str, says: str, **arguments: Any) -> Callable[[Flow[..., Any]],
     return add
 
 
-def correct(flow: Flow[..., Any]) -> Flow[..., Any]:
+def right(flow: Flow[..., Any]) -> Flow[..., Any]:
     """Put a flow with which nothing is wrong into the corpus."""
     _cases.append(Case(flow=flow))
     return flow

@@ -7,8 +7,8 @@ import functools
 
 import pandas as pd
 
-from benchmarks import _plan_corpus as corpus
 from benchmarks._plan_corpus import parts as p
+from benchmarks._plan_corpus import right
 from headrace import (
     Evaluation,
     Model,
@@ -23,7 +23,7 @@ from headrace import (
 )
 
 
-@corpus.correct
+@right
 @flow
 def the_plain_chain(month: int = 1, above: float = 15.0) -> Evaluation:
     """Label, split, fit, choose and test."""
@@ -31,21 +31,21 @@ def the_plain_chain(month: int = 1, above: float = 15.0) -> Evaluation:
     return p.test(p.choose([p.fit(train, validation)], validation), test)
 
 
-@corpus.correct
+@right
 @flow
 def more_columns_than_asked_for() -> Report:
     """Pass a superset of the columns."""
     return p.identified(p.flights())
 
 
-@corpus.correct
+@right
 @flow
 def an_integer_for_a_float_and_a_category_for_text() -> Report:
     """Widen integers to floats and categories to text."""
     return p.loose(p.flights())
 
 
-@corpus.correct
+@right
 @flow
 def columns_through_a_split() -> Model:
     """Carry every column through type variables."""
@@ -53,7 +53,7 @@ def columns_through_a_split() -> Model:
     return p.fit(train)
 
 
-@corpus.correct
+@right
 @flow
 def a_list_of_models() -> SelectedModel:
     """Choose among models made in a comprehension."""
@@ -61,14 +61,14 @@ def a_list_of_models() -> SelectedModel:
     return p.choose([p.fit(train, depth=d) for d in (2, 3, 4)], validation)
 
 
-@corpus.correct
+@right
 @flow
 def a_tuple_for_a_list() -> Table:
     """Pass a tuple where a list is asked for."""
     return p.stacked((p.flights(), p.flights(month=2)))
 
 
-@corpus.correct
+@right
 @flow
 def the_same_artifact_twice() -> Report:
     """Compare a table with itself."""
@@ -76,7 +76,7 @@ def the_same_artifact_twice() -> Report:
     return p.same_rows(table, table)
 
 
-@corpus.correct
+@right
 @flow
 def when_and_otherwise() -> None:
     """Publish or announce."""
@@ -87,7 +87,7 @@ def when_and_otherwise() -> None:
         p.announce(text="nothing to publish")
 
 
-@corpus.correct
+@right
 @flow
 def conditions_in_conditions() -> None:
     """Decide twice."""
@@ -97,21 +97,21 @@ def conditions_in_conditions() -> None:
         p.publish(two)
 
 
-@corpus.correct
+@right
 @flow
 def mapped_over_values() -> list[Table]:
     """Make a node for each month."""
     return map_over(p.flights, [1, 2, 3])
 
 
-@corpus.correct
+@right
 @flow
 def mapped_over_artifacts() -> list[Report]:
     """Check each month."""
     return map_over(p.checked, map_over(p.flights, [1, 2]))
 
 
-@corpus.correct
+@right
 @flow
 def mapped_over_partitions() -> Table:
     """Count each day, as many as the data has, and put the counts together."""
@@ -119,7 +119,7 @@ def mapped_over_partitions() -> Table:
     return p.stacked(counts)
 
 
-@corpus.correct
+@right
 @flow
 def partitions_as_a_whole() -> Table:
     """Take partitions apart and together."""
@@ -132,14 +132,14 @@ def of_month(month: int = 1) -> Table:
     return p.flights(month=month)
 
 
-@corpus.correct
+@right
 @flow
 def a_subflow_twice() -> Report:
     """Call a flow twice."""
     return p.same_rows(of_month(1), of_month(month=2))
 
 
-@corpus.correct
+@right
 @flow
 def a_recursion_with_an_end(months: int = 3) -> Table:
     """Call itself until the parameter says stop."""
@@ -148,14 +148,14 @@ def a_recursion_with_an_end(months: int = 3) -> Table:
     return p.stacked([a_recursion_with_an_end(months - 1), p.flights(month=months)])
 
 
-@corpus.correct
+@right
 @flow
 def an_edge_nobody_can_check() -> Report:
     """Pass columns that only the run will know."""
     return p.identified(p.anything())
 
 
-@corpus.correct
+@right
 @flow
 def a_tuple_of_results() -> tuple[Model, ValidationSet, Report]:
     """Return three artifacts."""
@@ -164,7 +164,7 @@ def a_tuple_of_results() -> tuple[Model, ValidationSet, Report]:
     return p.fit(train), validation, p.checked(table)
 
 
-@corpus.correct
+@right
 @flow
 def a_table_handed_in() -> Report:
     """Take a table from the notebook."""
@@ -177,14 +177,14 @@ def with_more(rows: Table[p.Flights], more: Table[p.Flights] | None = None) -> R
     return p.checked(rows if more is None else p.stacked([rows, more]))
 
 
-@corpus.correct
+@right
 @flow
 def optional_artifacts() -> tuple[Report, Report]:
     """Give and leave out an optional table."""
     return with_more(p.flights()), with_more(p.flights(), more=p.flights(month=2))
 
 
-@corpus.correct
+@right
 @flow
 def optional_inputs() -> SelectedModel:
     """Fit without and with a validation set."""
@@ -193,7 +193,7 @@ def optional_inputs() -> SelectedModel:
     return p.choose(models, validation)
 
 
-@corpus.correct
+@right
 @flow
 def effects_only() -> None:
     """Say something and return nothing."""
@@ -201,7 +201,7 @@ def effects_only() -> None:
     p.announce(text="ended")
 
 
-@corpus.correct
+@right
 @flow
 def branches_on_parameters(month: int = 1, careful: bool = True) -> Report:
     """Branch on what is known."""
@@ -211,14 +211,14 @@ def branches_on_parameters(month: int = 1, careful: bool = True) -> Report:
     return p.checked(table)
 
 
-@corpus.correct
+@right
 @flow
 def transformers_in_a_row() -> Report:
     """Keep, add and use what was added."""
     return p.by_tail(p.with_tail(p.only_names(p.flights())))
 
 
-@corpus.correct
+@right
 @flow
 def either_of_two_kinds() -> tuple[Report, Report]:
     """Pass both kinds of a union."""
@@ -226,7 +226,7 @@ def either_of_two_kinds() -> tuple[Report, Report]:
     return p.either(table), p.either(p.label(table))
 
 
-@corpus.correct
+@right
 @flow
 def a_selected_model_as_a_model() -> SelectedModel:
     """Choose again among chosen models."""
@@ -235,14 +235,14 @@ def a_selected_model_as_a_model() -> SelectedModel:
     return p.choose([chosen, p.fit(train, depth=9)], validation)
 
 
-@corpus.correct
+@right
 @flow(grants=["file:flights/*"])
 def granted_by_a_pattern() -> list[Table]:
     """Read what a pattern grants."""
     return map_over(p.flights_from_file, [1, 2, 12])
 
 
-@corpus.correct
+@right
 @flow
 def a_dictionary_in_the_body() -> Report:
     """Keep artifacts in a dictionary and take them out again."""
@@ -251,7 +251,7 @@ def a_dictionary_in_the_body() -> Report:
     return p.same_rows(tables[1], next(t for t, month in names.items() if month == 2))
 
 
-@corpus.correct
+@right
 @flow
 def partials_and_helpers() -> Report:
     """Call operators through a partial and a helper."""
@@ -263,35 +263,35 @@ def _checked_labels(labels: object) -> Report:
     return p.either(labels)  # type: ignore[arg-type]
 
 
-@corpus.correct
+@right
 @flow
 def a_copied_handle() -> Table:
     """Copy a handle, which stays the same artifact."""
     return p.tidied(copy.deepcopy(p.flights()))
 
 
-@corpus.correct
+@right
 @flow
 def an_inferred_output() -> Report:
     """Use a column that was found by trying."""
     return p.summed(p.twice(p.flights()), column="twice")
 
 
-@corpus.correct
+@right
 @flow
 def an_integer_parameter_for_a_float() -> Report:
     """Write 15 for 15.0."""
     return p.either(p.label(p.flights(), above=15))
 
 
-@corpus.correct
+@right
 @flow
 def an_empty_list() -> Table:
     """Stack nothing: the operator may say so, not the plan."""
     return p.stacked([])
 
 
-@corpus.correct
+@right
 @flow
 def a_question_by_identity() -> Report:
     """Ask with `is` whether two names are one artifact."""
@@ -300,7 +300,7 @@ def a_question_by_identity() -> Report:
     return p.checked(chosen)
 
 
-@corpus.correct
+@right
 @flow
 def a_text_about_a_parameter(month: int = 1) -> None:
     """Write a parameter into a text."""

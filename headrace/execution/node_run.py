@@ -314,10 +314,10 @@ def why_not_cached(
         return "it reads a world that leaves no trace; it runs every time"
     if key.digest is None:
         return f"not cached: {' '.join(key.unresolved)}"
-    last = session.lineage.last_of(flow, node.path)
+    last = session.lineage.last_key_parts(flow, node.path)
     if last is None:
         return "it never ran with this flow"
-    changes = difference(parts_from_json(last.key_parts), key.parts)
+    changes = difference(parts_from_json(last), key.parts)
     if not changes:
         return "what was stored is gone or damaged, so it is made again"
     shown = "; ".join(changes[:3])

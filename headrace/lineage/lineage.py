@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Select,
+    Table,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from headrace.errors import ParameterError, UnknownNameError
@@ -85,17 +96,17 @@ class Lineage:
         Raises:
             UnknownNameError: Its run was never started.
         """
-        row = asdict(invocation)
+        row = dict(vars(invocation))
         del row["inputs"], row["outputs"]
         with self.database.writing() as connection:
-            if not connection.scalar(select(_run.c.id).where(_run.c.id == invocation.run_id)):
+            if not connection.scalar(_RUN_EXISTS, {"run_id": invocation.run_id}):
                 raise _unknown_run(invocation.run_id)
             if artifacts:
-                _insert_new(connection, _artifact, [asdict(artifact) for artifact in artifacts])
+                _insert_new(connection, _artifact, [dict(vars(artifact)) for artifact in artifacts])
             if _insert_new(connection, _invocation, [row]):
                 edges = _edges_of(invocation)
                 if edges:
-                    connection.execute(insert(_edge), edges)
+                    connection.execute(_INSERT_EDGES, edges)
 
     # --- reading ---
 
@@ -132,7 +143,7 @@ class Lineage:
         Raises:
             UnknownNameError: There is no such invocation.
         """
-        found = self._first(_invocation.c.id == invocation_id)
+        found = self._first(_BY_ID, id=invocation_id)
         if found is None:
             raise UnknownNameError(
                 f"There is no invocation '{invocation_id}'.",
@@ -161,19 +172,19 @@ class Lineage:
 
     def reusable(self, key: str) -> InvocationRecord | None:
         """Return the newest invocation of a pure operator that executed with this cache key."""
-        return self._first(
-            _invocation.c.key == key,
-            _invocation.c.state == "executed",
-            _invocation.c.effect.is_(False),
-        )
+        return self._first(_REUSABLE, key=key)
 
     def last_of(self, flow: str, node: str) -> InvocationRecord | None:
         """Return the newest invocation of a flow's node that gave a result, executed or cached."""
-        return self._first(
-            _invocation.c.node == node,
-            _run.c.flow == flow,
-            _invocation.c.state.in_(("executed", "cached")),
-        )
+        return self._first(_LAST_OF, flow=flow, node=node)
+
+    def last_key_parts(self, flow: str, node: str) -> list[dict[str, Any]] | None:
+        """Return what the key of `last_of` was made of; None if the node never gave a result."""
+        with self.database.reading() as connection:
+            found: list[dict[str, Any]] | None = connection.scalar(
+                _LAST_KEY_PARTS, {"flow": flow, "node": node}
+            )
+        return found
 
     def resolve(self, ref: str) -> RunRecord | InvocationRecord | ArtifactRecord:
         """Return what a reference names.
@@ -241,11 +252,33 @@ class Lineage:
         if not changed.rowcount:
             raise _unknown_run(run_id)
 
-    def _first(self, *conditions: ColumnElement[bool]) -> InvocationRecord | None:
-        query = select(_invocation).join(_run).where(*conditions)
-        query = query.order_by(_invocation.c.started_at.desc(), _invocation.c.id.desc()).limit(1)
+    def _first(self, query: Select[Any], **values: str) -> InvocationRecord | None:
         with self.database.reading() as connection:
-            return next(iter(read_invocations(connection, query)), None)
+            return next(iter(read_invocations(connection, query.params(**values))), None)
+
+
+def _newest(query: Select[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
+    newest = (_invocation.c.started_at.desc(), _invocation.c.id.desc())
+    return query.join(_run).where(*conditions).order_by(*newest).limit(1)
+
+
+# Statements are built once: for each node of each run, building takes longer than executing.
+_REUSABLE = _newest(
+    select(_invocation),
+    _invocation.c.key == bindparam("key"),
+    _invocation.c.state == "executed",
+    _invocation.c.effect.is_(False),
+)
+_BY_ID = _newest(select(_invocation), _invocation.c.id == bindparam("id"))
+_GAVE_A_RESULT = (
+    _invocation.c.node == bindparam("node"),
+    _run.c.flow == bindparam("flow"),
+    _invocation.c.state.in_(("executed", "cached")),
+)
+_LAST_OF = _newest(select(_invocation), *_GAVE_A_RESULT)
+_LAST_KEY_PARTS = _newest(select(_invocation.c.key_parts).select_from(_invocation), *_GAVE_A_RESULT)
+_RUN_EXISTS = select(_run.c.id).where(_run.c.id == bindparam("run_id"))
+_INSERT_EDGES = insert(_edge)
 
 
 def _edges_of(invocation: InvocationRecord) -> list[dict[str, Any]]:
@@ -267,8 +300,13 @@ def _edges_of(invocation: InvocationRecord) -> list[dict[str, Any]]:
 
 def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
     """Insert the rows whose primary key is new; return how many there were, of one row."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows).rowcount
+    return connection.execute(_insert_if_new(connection.dialect.name, table), rows).rowcount
+
+
+@functools.cache
+def _insert_if_new(dialect: str, table: Table) -> Insert:
+    made = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return made.on_conflict_do_nothing()
 
 
 def _unknown_run(run_id: str) -> UnknownNameError:

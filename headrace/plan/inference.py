@@ -115,7 +115,8 @@ def _same_type(empty: pa.DataType, some: pa.DataType) -> bool:
     import pyarrow.types as is_
 
     # pandas makes nulls of an empty column of text, and floats of integers with a null
-    return empty == some or is_.is_null(empty) or (is_.is_integer(empty) and is_.is_floating(some))
+    widened = is_.is_integer(empty) and is_.is_floating(some)
+    return bool(empty == some or is_.is_null(empty) or widened)
 
 
 _PANDAS_WITH_NULLS = {True: "float", False: None}  # what pandas makes of integers with nulls

@@ -16,6 +16,7 @@ from headrace.plan.locations import calling, defining, raising
 from headrace.plan.outputs import planned_outputs
 from headrace.plan.pruning import needed_nodes
 from headrace.promise import symbol_of
+from headrace.signature import Bound, Signature
 from headrace.slots import Slot
 from headrace.symbols import Symbol, TraceStopped
 from headrace.tracing import tracing
@@ -177,15 +178,8 @@ class _Planner:
         over: str | None,
     ) -> object:
         location, before = calling(self._code), len(self.problems)
-        try:
-            signature = operator.signature
-            bound = signature.sorted_arguments(args, kwargs)
-        except HeadraceError as error:  # its signature cannot be read; the flow must not catch it
-            reason = TraceStopped(error.problem, remedy=error.remedy, rule="definition")
-            raise self.stop(reason, location) from error
+        signature, bound = self._bound(operator, args, kwargs, location)
         path = self._unique(operator.node_name(bound.parameters))
-        for rule, problem, remedy in bound.problems:
-            self.problem(rule, problem, remedy, location)
         sources = {
             slot.name: self._sources(slot, bound.inputs[slot.name], path, location)
             for slot in signature.inputs
@@ -234,6 +228,24 @@ class _Planner:
         if not signature.single:
             return made
         return made[0] if made else None
+
+    def _bound(
+        self,
+        operator: Operator[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        location: Location,
+    ) -> tuple[Signature, Bound]:
+        """Return a call's arguments sorted; note what is wrong with them."""
+        try:
+            signature = operator.signature
+            bound = signature.sorted_arguments(args, kwargs)
+        except HeadraceError as error:  # its signature cannot be read; the flow must not catch it
+            reason = TraceStopped(error.problem, remedy=error.remedy, rule="definition")
+            raise self.stop(reason, location) from error
+        for rule, problem, remedy in bound.problems:
+            self.problem(rule, problem, remedy, location)
+        return signature, bound
 
     def _symbolic(self, symbol: Symbol) -> Artifact:
         kind = Partitions if symbol.partitioned else kind_named(symbol.kind)

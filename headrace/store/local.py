@@ -184,6 +184,7 @@ class LocalStore:
             shutil.rmtree(staged, ignore_errors=True)
 
     def _publish(self, staged: Path, path: Path) -> None:
+        is_new = not path.parent.is_dir()
         path.parent.mkdir(exist_ok=True)
         try:
             os.rename(staged, path)
@@ -192,7 +193,8 @@ class LocalStore:
                 raise
             return  # another writer of the same content was first; both copies say the same
         _sync(path.parent)
-        _sync(self._objects)
+        if is_new:
+            _sync(self._objects)
 
     def _sweep(self) -> None:
         """Remove what writers that were killed have left behind."""

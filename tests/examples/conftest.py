@@ -24,11 +24,12 @@ def run(home: Path) -> Run:
     """Run Python with some arguments and return what it prints; it must end well."""
 
     def run(*arguments: str, cwd: Path = REPOSITORY) -> str:
+        outer = {k: v for k, v in os.environ.items() if not k.startswith("HEADRACE_")}
         own = {"HEADRACE_HOME": str(home), "HEADRACE_PROJECT": str(REPOSITORY)}
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=cwd,
-            env={**os.environ, **own, "OMP_WAIT_POLICY": "PASSIVE"},
+            env={**outer, **own, "OMP_WAIT_POLICY": "PASSIVE"},
             capture_output=True,
             text=True,
             timeout=180,

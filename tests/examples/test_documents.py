@@ -2,25 +2,31 @@
 
 A page's Python blocks run in one process, one after the other, as the file `flow.py`. A `text`
 block straight after one is what it prints; `…` stands for anything, and line numbers do not count.
+Test functions on a page are called at its end.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from headrace import Operator
 
 Run = Callable[..., str]
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
-    [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), REPOSITORY / "benchmarks/README.md"]
+    page for where in ("*.md", "docs/**/*.md", "benchmarks/*.md") for page in REPOSITORY.glob(where)
 )
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _BETWEEN = "=== next block ==="
+_CALL_TESTS = "[each() for name, each in list(globals().items()) if name.startswith('test_')]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +61,7 @@ def test_the_python_of_a_page_runs_and_prints_what_the_page_says(page, run: Run,
 
     for said, shown in zip(_said(blocks), printed, strict=True):
         if said is not None:
-            assert re.fullmatch(_pattern(said), _without_lines(shown)), shown
+            assert _agrees(said, shown), f"the page says\n{said}\nbut it prints\n{shown}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
@@ -88,22 +94,21 @@ def test_commands_and_targets_that_are_named_exist(page: Path):
 
 
 def test_every_page_of_the_guide_and_every_decision_is_in_its_index():
-    guide = (REPOSITORY / "docs/README.md").read_text(encoding="utf-8")
-    decisions = (REPOSITORY / "docs/adr/README.md").read_text(encoding="utf-8")
+    docs = REPOSITORY / "docs"
+    guide = (docs / "README.md").read_text(encoding="utf-8")
+    decisions = (docs / "adr/README.md").read_text(encoding="utf-8")
 
-    forgotten = [p.name for p in (REPOSITORY / "docs/guide").glob("*.md") if p.name not in guide]
-    forgotten += [p.name for p in (REPOSITORY / "docs/adr").glob("0*.md") if p.name not in decisions]
+    unlisted = [page.name for page in docs.glob("guide/*.md") if page.name not in guide]
+    unlisted += [page.name for page in docs.glob("adr/0*.md") if page.name not in decisions]
 
-    assert forgotten == []
+    assert unlisted == []
 
 
-def test_every_public_operator_is_in_the_guide_with_its_first_sentence():
+def test_every_public_operator_is_in_the_guide_with_its_kinds():
     page = (REPOSITORY / "docs/guide/operators.md").read_text(encoding="utf-8")
-    missing = [
-        operator.name
-        for operator in _public_operators()
-        if f"`{operator.name}`" not in page or operator.summary.rstrip(".") not in page
-    ]
+    table = [line for line in page.splitlines() if line.startswith("| `")]
+
+    missing = [o.name for o in _public_operators() if not any(f"`{o.name}`" in r for r in table)]
 
     assert missing == []
 
@@ -122,7 +127,7 @@ def _joined(sources: list[str]) -> str:
     for number, source in enumerate(sources):
         lines += [f"print({_BETWEEN!r})"] if number else []
         lines.append(source.replace("from __future__ import annotations\n", ""))
-    return "\n".join(lines)
+    return "\n".join([*lines, _CALL_TESTS, ""])
 
 
 def _said(blocks: list[Block]) -> Iterator[str | None]:
@@ -132,8 +137,9 @@ def _said(blocks: list[Block]) -> Iterator[str | None]:
             yield after.text if after and after.language == "text" else None
 
 
-def _pattern(said: str) -> str:
-    return ".*?".join(re.escape(part) for part in _without_lines(said).split("…"))
+def _agrees(said: str, shown: str) -> bool:
+    pattern = ".*?".join(re.escape(part) for part in _without_lines(said).split("…"))
+    return re.fullmatch(pattern, _without_lines(shown)) is not None
 
 
 def _without_lines(text: str) -> str:
@@ -152,7 +158,7 @@ def _wrong(line: str) -> Iterator[str]:
     from flows._command.main import app
 
     known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    name, *words = shlex.split(line.split("  #")[0])
+    name, *words = shlex.split(line, comments=True)
     options = {o for p in known[name].params for o in p.opts} if name in known else set()
     if name not in known and not name.startswith("-"):
         yield f"there is no command '{name}'"
@@ -161,11 +167,7 @@ def _wrong(line: str) -> Iterator[str]:
             yield f"`headrace {name}` has no option '{word}'"
 
 
-def _public_operators() -> Iterator:
-    import importlib
-
-    from headrace import Operator
-
+def _public_operators() -> Iterator[Operator[..., Any]]:
     for package in ("features", "operators", "serving"):
         for path in sorted((REPOSITORY / package).glob("[a-z]*.py")):
             module = importlib.import_module(f"{package}.{path.stem}")

@@ -14,7 +14,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.slow
-def test_the_first_flow_tests_one_model_and_computes_nothing_twice(run: Run):
+def test_the_first_flow_tests_one_model_and_computes_nothing_twice_from_wherever_it_is_started(
+    run: Run,
+):
     figures = dedent(
         """\
         tested on 2,700 parcels of 27 days
@@ -25,20 +27,12 @@ def test_the_first_flow_tests_one_model_and_computes_nothing_twice(run: Run):
 
     first = run("examples/01_first_flow.py")
     second = run("examples/01_first_flow.py")
+    command = ("-m", "flows._command.main", "run", "--local", "--json")
+    third = json.loads(run(*command, "examples/01_first_flow.py"))
 
     assert first == figures + "8 nodes executed, 0 cached\n"
     assert second == figures + "0 nodes executed, 8 cached\n"
-
-
-@pytest.mark.slow
-def test_the_command_line_shares_the_cache_of_the_script(run: Run):
-    run("examples/01_first_flow.py")
-
-    command = ("-m", "flows._command.main", "run", "--local", "--json")
-    outcome = json.loads(run(*command, "examples/01_first_flow.py"))
-
-    assert (outcome["state"], outcome["pure_executed"]) == ("completed", 0)
-    assert {node["state"] for node in outcome["nodes"]} == {"cached"}
+    assert (third["state"], {node["state"] for node in third["nodes"]}) == ("completed", {"cached"})
 
 
 def test_point_in_time_shows_what_was_known_and_refuses_the_leak(run: Run):

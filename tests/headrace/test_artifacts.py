@@ -84,7 +84,7 @@ def test_kinds_are_siblings_so_that_none_passes_for_another():
     assert not issubclass(TestSet, TrainSet)
     assert issubclass(SelectedModel, Model)
     assert kind_named("TestSet") is TestSet
-    with pytest.raises(UnknownNameError, match="There is no artifact kind 'Tabel'. Did you mean"):
+    with pytest.raises(UnknownNameError, match=r"There is no artifact kind 'Tabel'\. Did you mean"):
         kind_named("Tabel")
 
 
@@ -101,7 +101,7 @@ def test_a_model_has_its_card_among_its_files():
     with pytest.raises(UnknownNameError) as refused:
         model.read("model.ub")
     assert refused.value.problem == (
-        "There is no file of the model 'model.ub'. Did you mean 'model.ubj'?"
+        "There is no file of the model 'model.ub'. Did you mean 'model.ubj' or 'model.json'?"
     )
 
 
@@ -197,7 +197,6 @@ def test_real_artifacts_compare_by_identity_and_are_no_containers():
         (Table, lambda a: sorted([a, symbolic()]), "<"),
         (Table, pickle.dumps, "pickle"),
         (Table, lambda a: a.shape, "shape"),
-        (Table, np.asarray, "len()"),
         (Model, lambda a: a.card, "card"),
         (Model, lambda a: a.read("x"), "read()"),
         (Model, lambda a: a.directory(), "directory()"),

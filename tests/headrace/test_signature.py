@@ -107,7 +107,6 @@ def test_a_plain_hint_is_no_slot(hint: Any):
         list[list[Table]],
         list[Table | None],
         list[Partitions[Table]],
-        Callable[[Table], int],
     ],
 )
 def test_artifacts_in_a_form_no_plan_can_follow_are_refused(hint: Any):

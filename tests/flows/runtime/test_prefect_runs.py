@@ -1,4 +1,4 @@
-"""A flow run as Prefect sees it: one task run for each node, started from anywhere, seen in MLflow."""
+"""A flow run as Prefect sees it: a task run for each node, started from anywhere."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_each_node_is_one_task_run_with_the_operators_name_and_place(kitchen: Pa
         "boil": "Completed",
         "sell": "Completed",
     }
-    waited_for = [entry["id"] for entry in runs["boil"]["task_inputs"]["wait_for"]]
+    waited_for = [entry["id"] for entry in runs["boil"]["task_inputs"]["after"]]
     assert waited_for == [runs["gather_berries"]["id"]]
 
 

@@ -92,7 +92,7 @@ def test_what_both_tries_show_is_planned(body: Any, columns: list[Any]):
         pytest.param(lambda f: pd.get_dummies(f.key), id="columns that depend on the data"),
         pytest.param(lambda f: f.assign(first=f.delay.iloc[0]), id="code that needs a row"),
         pytest.param(
-            lambda f: f.assign(n=len(open("pyproject.toml").read())),  # noqa: SIM115, PTH123
+            lambda f: f.assign(n=len(open("pyproject.toml").read())),  # noqa: SIM115
             id="code that reads a file",
         ),
     ],

@@ -37,9 +37,7 @@ def test_nodes_are_named_after_operators_and_numbered_when_they_repeat(plan: Pla
 def test_what_nobody_uses_is_pruned_with_a_warning(plan: Plan):
     assert plan.pruned == ("identified",)
     assert len(plan.warnings) == 1
-    assert plan.warnings[0].endswith(
-        ": nobody uses what 'identified' makes, so it will not run."
-    )
+    assert plan.warnings[0].endswith(": nobody uses what 'identified' makes, so it will not run.")
 
 
 def test_conditions_are_upstream_of_the_nodes_they_decide(plan: Plan):
