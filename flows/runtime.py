@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
     from flows.tracking import MlflowRunLog
-    from headrace.plan import Node
+    from headrace.plan import Node, Plan
     from headrace.workflow import Flow
 
 # Which node this thread runs, and its work: Prefect's tasks are made once for each operator.
@@ -51,7 +51,7 @@ def run_flow(
         ServiceError: A server does not answer.
     """
     checked = flow.parameters.check(arguments)
-    flow.plan_with(arguments).require_sound()
+    plan = flow.plan_with(checked).require_sound()
     require_servers()
     apply_client_environment()
     from prefect.settings import get_current_settings
@@ -61,7 +61,9 @@ def run_flow(
     get_current_settings().flows.heartbeat_frequency = None
     _quiet_console()
     finished: list[FlowRun] = []
-    wrapped = prefect_flow(flow, observers=observers, origin=origin, done=finished.append)
+    wrapped = prefect_flow(
+        flow, plan=plan, observers=observers, origin=origin, done=finished.append
+    )
     state: State[Any] = wrapped(parameters=flow.parameters.model(**checked), return_state=True)  # type: ignore[assignment]  # Prefect types it by the body's None
     if finished:
         return finished[0]
@@ -112,6 +114,7 @@ def require_servers() -> None:
 def prefect_flow(
     flow: Flow[..., Any],
     *,
+    plan: Plan | None = None,
     observers: tuple[Observer, ...] = (),
     origin: str = "prefect",
     done: Callable[[FlowRun], None] = lambda run: None,
@@ -120,17 +123,23 @@ def prefect_flow(
 
     Args:
         flow: The flow.
+        plan: The plan of the run to come, if it is made; None plans when the run starts.
         observers: Who watches.
         origin: How runs are started.
         done: Is given the finished run.
     """
     import prefect
+    from prefect.states import Failed
 
     model = flow.parameters.model
     required = any(f.is_required() for f in model.model_fields.values())
 
     def body(parameters: Any) -> State[Any]:
-        return _run(flow, dict(parameters), observers=observers, origin=origin, done=done)
+        try:
+            planned = plan or flow.plan_with(dict(parameters)).require_sound()
+        except HeadraceError as error:  # what the launch form could not see, said in the same words
+            return Failed(message=str(error))
+        return _run(planned, observers=observers, origin=origin, done=done)
 
     body.__name__ = body.__qualname__ = flow.name
     body.__module__ = flow.module
@@ -139,13 +148,15 @@ def prefect_flow(
     if not required:
         body.__defaults__ = (model(),)
     return prefect.flow(
-        name=flow.name, description=flow.body.__doc__, flow_run_name=None, persist_result=False
+        name=flow.name,
+        description=flow.body.__doc__,
+        persist_result=False,
+        validate_parameters=False,  # ours says the same everywhere; the schema stays
     )(body)
 
 
 def _run(
-    flow: Flow[..., Any],
-    arguments: Mapping[str, Any],
+    plan: Plan,
     *,
     observers: tuple[Observer, ...],
     origin: str,
@@ -161,7 +172,6 @@ def _run(
         raise ServiceError("Prefect started no flow run.", remedy="Run it through Prefect.")
     run_id = str(context.flow_run.id)
     try:
-        plan = flow.plan_with(arguments).require_sound()
         log = MlflowRunLog()
         session = Session.of_settings(
             run_id=run_id.replace("-", ""),

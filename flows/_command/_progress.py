@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from headrace.execution import NodeOutcome
     from headrace.plan import Node, Plan
 
+_COLUMNS = 120
 _MARKS = {"executed": "✓", "cached": "○", "skipped": "-", "failed": "✗"}
 
 
@@ -24,12 +25,13 @@ class Progress:
     def __init__(self, shown: Activity, *, quiet: bool) -> None:
         self._shown, self._quiet = shown, quiet
         self._running: dict[str, Node] = {}
-        self._total = self._done = 0
+        self._total = self._done = self._width = 0
         self._lock = threading.Lock()
 
     def run_started(self, run_id: str, plan: Plan) -> None:
         """Say which run begins."""
         self._total = len(plan.nodes)
+        self._width = max((len(node.path) for node in plan.nodes), default=0)
         if not self._quiet:
             self._shown.line(f"{plan.flow}: run:{run_id[:12]}, {self._total} nodes")
 
@@ -48,11 +50,16 @@ class Progress:
                 mark = _MARKS[outcome.state]
                 count = f"{self._done:>{len(str(self._total))}}/{self._total}"
                 took = f"{outcome.seconds:6.1f} s"
-                first = outcome.message.split("\n", 1)[0]
-                line = f"  {mark} {count} {took}  {node.path:<28} {outcome.state}: {first}"
-                self._shown.line(line)
+                said = outcome.message.split("\n", 1)[0].removeprefix(f"{outcome.state}: ")
+                head = f"  {mark} {count} {took}  {node.path:<{self._width}}  {outcome.state}"
+                self._shown.line(shortened(f"{head}: {said}", outcome.state == "failed"))
             self._say()
 
     def _say(self) -> None:
         if not self._quiet and self._running:
             self._shown.doing(f"{self._done}/{self._total} · running {', '.join(self._running)}")
+
+
+def shortened(line: str, whole: bool) -> str:
+    """Return a line that fits a terminal; `headrace explain` has all of it."""
+    return line if whole or len(line) <= _COLUMNS else f"{line[: _COLUMNS - 1]}…"

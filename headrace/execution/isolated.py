@@ -80,7 +80,7 @@ def call_in_process(
             store=str(root),
         )
         errand.write_bytes(pickle.dumps(asked))
-        command = [sys.executable, "-m", "headrace.execution.isolated", str(errand), str(answer)]
+        command = [sys.executable, "-m", "headrace.execution.child", str(errand), str(answer)]
         process = subprocess.Popen(  # noqa: S603  our own module
             command,
             start_new_session=True,
@@ -136,18 +136,3 @@ def run_errand(errand: Errand) -> tuple[dict[str, ArtifactRecord], BaseException
         return {name: put(artifact, store)[1] for name, artifact in made.items()}, None
     except Exception as error:  # it is raised again where it can be recorded
         return {}, error
-
-
-def _as_child(errand_file: str, answer_file: str) -> None:
-    """Do the errand that this process was started for."""
-    result = run_errand(pickle.loads(Path(errand_file).read_bytes()))  # noqa: S301  our parent's
-    try:
-        content = pickle.dumps(result)
-    except Exception:  # some libraries' errors do not pickle
-        shown = f"{type(result[1]).__name__}: {result[1]}"
-        content = pickle.dumps(({}, ServiceError(shown, remedy="See the output above.")))
-    Path(answer_file).write_bytes(content)
-
-
-if __name__ == "__main__":
-    _as_child(*sys.argv[1:])

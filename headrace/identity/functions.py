@@ -209,7 +209,13 @@ class Linker:
         self.refer(self.memo.leaf("library", name, origin=origin))
 
     def _plain_state(self, name: str, value: object) -> None:
-        """Write a setting of a library, which the user's code may have changed."""
+        """Write a setting of a library, which the user's code may have changed.
+
+        What the library says of itself, such as `__version__`, is left to its distribution: it is
+        not known while the library is not loaded, and a key does not depend on that.
+        """
+        if name.rpartition(".")[2].startswith("__"):
+            return
         if isinstance(value, bool | int | float | str | bytes | dict | list | set):
             record = Record()
             writer = Writer(record, self.memo, name)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headrace.plan.graph import Node, Plan
+
+_CELL = 44  # columns of text in a cell: four cells fit a wide terminal
 
 
 def table(plan: Plan, status: Mapping[str, str] | None = None) -> str:
@@ -17,11 +21,7 @@ def table(plan: Plan, status: Mapping[str, str] | None = None) -> str:
     for node in plan.nodes:
         row = [_title(node), _takes(node), _makes(node)]
         rows.append([*row, status.get(node.path, "")] if status else row)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    lines.insert(1, "  ".join("─" * w for w in widths))
+    lines = _aligned(rows)
     unchecked = [f"{e.source} → {e.target}.{e.input}" for e in plan.edges if not e.checked]
     if unchecked:
         lines += ["", "Unchecked until run:", *(f"  {e}" for e in unchecked)]
@@ -30,6 +30,27 @@ def table(plan: Plan, status: Mapping[str, str] | None = None) -> str:
     if plan.problems:
         lines += ["", f"Problems ({len(plan.problems)}):", *(str(p) for p in plan.problems)]
     return "\n".join(lines)
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Return rows in columns; a cell that is too wide goes on below."""
+    wrapped = [
+        [
+            textwrap.wrap(cell, _CELL, break_long_words=False, break_on_hyphens=False) or [""]
+            for cell in row
+        ]
+        for row in rows
+    ]
+    widths = [
+        max(len(line) for cell in column for line in cell) for column in zip(*wrapped, strict=True)
+    ]
+    lines = ["  ".join("─" * width for width in widths)]
+    for row in wrapped:
+        for parts in itertools.zip_longest(*row, fillvalue=""):
+            cells = (part.ljust(width) for part, width in zip(parts, widths, strict=True))
+            lines.append("  ".join(cells).rstrip())
+    lines[0], lines[1] = lines[1], lines[0]
+    return lines
 
 
 def _title(node: Node) -> str:

@@ -24,6 +24,7 @@ FLOWS = dedent(
     from __future__ import annotations
 
     import time
+    from datetime import date
     from pathlib import Path
     from typing import Annotated, Literal
 
@@ -66,6 +67,7 @@ FLOWS = dedent(
         count: Annotated[int, Field(ge=1, le=100)] = 10,
         sugar: float = 0.5,
         kind: Literal["smooth", "chunky"] = "smooth",
+        day: date = date(2013, 7, 1),
     ) -> Report:
         """Make jam of berries.
 
@@ -73,6 +75,7 @@ FLOWS = dedent(
             count: How many berries to gather.
             sugar: Kilograms of sugar for each berry.
             kind: How the jam should be.
+            day: When to make it.
         """
         return sell(boil(gather_berries(count=count), sugar=sugar))
 
@@ -256,6 +259,7 @@ def test_every_flow_is_a_deployment_with_typed_and_described_fields(runner: None
         pytest.param({"cout": 3}, "'cout' was unexpected", id="unknown name"),
         pytest.param({"kind": "thin"}, "'thin' is not one of", id="unknown choice"),
         pytest.param({"sugar": "much"}, "'much' is not of type 'number'", id="wrong type"),
+        pytest.param({"day": "July"}, "'July' does not match", id="no date"),
     ],
 )
 def test_the_server_refuses_a_wrong_launch_form(
@@ -265,6 +269,20 @@ def test_the_server_refuses_a_wrong_launch_form(
 
     assert answer.status_code == 409
     assert said in answer.text
+
+
+def test_what_the_server_cannot_see_fails_before_any_node_in_the_same_words(runner: None) -> None:
+    answer = launch("jam", {"parameters": {"day": "2013-02-31"}})
+
+    run_id = answer.json()["id"]
+    state = ended(run_id)
+    assert (state["type"], state["message"]) == (
+        "FAILED",
+        "Flow 'jam' cannot start: parameter 'day' is '2013-02-31': input should be a valid date or "
+        "datetime, day value is outside expected range.\n"
+        "  Fix: See its parameters with `headrace flows`.",
+    )
+    assert api("/task_runs/count", {"flow_runs": {"id": {"any_": [run_id]}}}) == 0
 
 
 def test_a_run_launched_from_the_form_completes_and_shares_the_cache(runner: None) -> None:
