@@ -9,8 +9,8 @@ from features.catalog import ViewOrName
 from features.store import is_published, publish_rows
 from features.view import FeatureView
 from headrace import Report, Table, operator
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, DefinitionError, did_you_mean
-from headrace.operation import Finding, PlannedCall
 
 
 def rows_fit(call: PlannedCall) -> Sequence[Finding]:

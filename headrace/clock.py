@@ -38,7 +38,7 @@ class SystemClock:
 
 
 class VirtualClock:
-    """This clock stands still until it is advanced, so that a replay decides when things are known.
+    """This clock stands still until it is advanced: a replay decides when things are known.
 
     Args:
         start: The first moment, aware; kept in UTC.
@@ -88,7 +88,7 @@ def current_clock() -> Clock:
 
 @contextmanager
 def using_clock(clock: Clock) -> Iterator[Clock]:
-    """Make `clock` the current one inside a `with` block, in this thread and its own tasks only."""
+    """Make `clock` the current one in a `with` block, for this thread and its tasks only."""
     token = _CURRENT.set(clock)
     try:
         yield clock

@@ -82,7 +82,7 @@ def canonical_json(document: Any) -> bytes:
 
 
 def files_digest(directory: Path) -> str:
-    """Return the sha256, in hex, of the relative paths and contents of the files in `directory`.
+    """Return the sha256, in hex, of the relative paths and contents of a directory's files.
 
     Empty directories, permissions and times do not count.
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Artifact, Partitions, Tabular
 from headrace.contents import TableContent
 from headrace.errors import BoundaryError, DefinitionError
-from headrace.operation import Operator
 from headrace.promise import call_of, promised_schemas
 from headrace.schemas import TableSchema
 from headrace.signature import Bound, Slot
 from headrace.tracing import tracing
+
+if TYPE_CHECKING:
+    from headrace.operation import Operator
 
 
 def invoke(

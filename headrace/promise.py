@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Artifact, Partitions, Tabular, kind_named
-from headrace.operation import Options, PlannedCall
+from headrace.calls import Options, PlannedCall
 from headrace.schemas import TableSchema
 from headrace.signature import Bound, Signature, Slot
 from headrace.symbols import Symbol

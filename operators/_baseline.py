@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from headrace.artifacts import Model, Tabular
+from headrace.calls import Finding
 from headrace.errors import SchemaError
 from headrace.models import ModelCard
-from headrace.operation import Finding
 from headrace.schemas import TableSchema
 from operators._encoding import Vector
 from operators._examples import decision_days, require_rows, target_of

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from features.view import EXPIRES
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import did_you_mean
-from headrace.operation import Finding, PlannedCall
 from headrace.schemas import Column, Role, TableSchema
 from operators._build_rules import label_findings, view_findings
 

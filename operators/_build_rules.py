@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from headrace.calls import Finding
 from headrace.errors import did_you_mean
-from headrace.operation import Finding
 from headrace.schemas import Column, DType, Role, TableSchema
 
 _NEEDED: tuple[tuple[Role, str, str], ...] = (

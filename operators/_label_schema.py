@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from headrace.calls import Finding
 from headrace.errors import did_you_mean
-from headrace.operation import Finding
 from headrace.schemas import Column, Role, TableSchema
 
 _NUMERIC = {"bool", "int", "float"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import LeakageError, ParameterError, did_you_mean
-from headrace.operation import Finding, PlannedCall
 from headrace.schemas import Role
 from operators._split_bounds import require_order
 from operators._split_rules import refuse_time, require_shares

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import SchemaError, did_you_mean
-from headrace.operation import Finding, PlannedCall
 from headrace.schemas import TableSchema
 from operators._encoding import NUMBER_DTYPES, TEXT_DTYPES
 

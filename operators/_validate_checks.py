@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from headrace.calls import Finding
 from headrace.errors import ParameterError, did_you_mean
-from headrace.operation import Finding
 from headrace.schemas import Column, TableSchema
 
 Kind = Literal[

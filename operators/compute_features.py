@@ -8,8 +8,8 @@ from typing import Any
 from features.catalog import ViewOrName
 from features.view import FeatureView
 from headrace import Table, operator
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import DefinitionError, did_you_mean
-from headrace.operation import Finding, PlannedCall
 from headrace.schemas import Column, TableSchema
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from headrace import Evaluation, Schema, SelectedModel, TestSet, operator
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import ParameterError, UnknownNameError
-from headrace.operation import Finding, PlannedCall
 from headrace.schemas import TableSchema
 from operators._baseline import feature_findings, schema_known, scored, timezone_findings
 from operators._curves import curves_of

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from features._local_time import Ambiguous, Nonexistent, instants
 from headrace import Table, operator
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import BoundaryError, HeadraceError, UnknownNameError
 from headrace.grants import External
-from headrace.operation import Finding, PlannedCall
 from operators._ingest_csv import load_csv
 from operators._ingest_files import (
     checksum_of,

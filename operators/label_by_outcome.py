@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from pydantic import AwareDatetime, Field
 
 from headrace import Labels, Report, Schema, Table, operator
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, DefinitionError, LeakageError
-from headrace.operation import Finding, PlannedCall
 from headrace.schemas import TableSchema
 from operators._label_schema import findings, known_column, labels_schema
 

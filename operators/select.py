@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from headrace import Model, Report, Schema, SelectedModel, ValidationSet, operator
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import DefinitionError, ParameterError
 from headrace.models import ModelCard
-from headrace.operation import Finding, PlannedCall
 from operators._baseline import (
     feature_findings,
     schema_known,

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace import Report, Schema, Table, operator
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataQualityError, DefinitionError
-from headrace.operation import Finding, PlannedCall
 from operators._validate_checks import (
     Check,
     Suite,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from headrace import Evaluation, Report, SelectedModel, operator
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, ParameterError
-from headrace.operation import Finding, PlannedCall
 from headrace.recording import current_invocation
 from serving.registry import Origin, Registry, Version, require_alias, require_name
 

@@ -23,10 +23,10 @@ from headrace import (
     ValidationSet,
     operator,
 )
+from headrace.calls import Finding, PlannedCall
 from headrace.errors import ParameterError
 from headrace.grants import External
 from headrace.models import ModelCard, ModelFeature
-from headrace.operation import Finding, PlannedCall
 from headrace.schemas import Column
 
 S = TypeVar("S", bound=Schema)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headrace.artifacts import Artifact, Partitions
 from headrace.errors import DefinitionError, ServiceError
@@ -19,12 +19,16 @@ from headrace.execution.here import call_here
 from headrace.execution.stored import get, put
 from headrace.lineage.records import ArtifactRecord
 from headrace.recording import Invocation
-from headrace.settings import inherited_environment
+from headrace.settings import inherited_environment, settings
 
 if TYPE_CHECKING:
     from headrace.execution.session import Session
     from headrace.operation import Operator
     from headrace.plan import Node
+    from headrace.store import Store
+
+# What stands for artifacts between processes: one, the items of a list, or partitions by name.
+Crossing: TypeAlias = ArtifactRecord | list[ArtifactRecord] | Mapping[str, ArtifactRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +37,14 @@ class Errand:
 
     Args:
         node: The node, with its operator by name.
-        inputs: Input name to the records of stored artifacts; a list for list inputs.
+        inputs: Input name to what crosses for it.
         grants: What external data the flow may read.
         invocation: What the body may know of where it runs.
         store: Folder of the store.
     """
 
     node: Node
-    inputs: Mapping[str, ArtifactRecord | list[ArtifactRecord]]
+    inputs: Mapping[str, Crossing]
     grants: tuple[str, ...]
     invocation: Invocation
     store: str
@@ -74,7 +78,7 @@ def call_in_process(
         root = getattr(session.store, "root", None)
         asked = Errand(
             node=node,
-            inputs={name: _records(value, session) for name, value in inputs.items()},
+            inputs={name: _kept(value, session.store) for name, value in inputs.items()},
             grants=tuple(grants),
             invocation=invocation,
             store=str(root),
@@ -85,7 +89,9 @@ def call_in_process(
             command,
             start_new_session=True,
             stdin=subprocess.DEVNULL,
-            env=inherited_environment() | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            env=inherited_environment()
+            | settings().as_environment()
+            | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
         try:
             code = process.wait(timeout)
@@ -106,33 +112,38 @@ def call_in_process(
         made, error = pickle.loads(answer.read_bytes())  # noqa: S301  written by our own child
     if error is not None:
         raise error
-    return {name: get(session.store, record) for name, record in made.items()}
+    return {name: _taken(crossed, session.store) for name, crossed in made.items()}
 
 
-def _records(
-    value: Artifact | list[Artifact], session: Session
-) -> ArtifactRecord | list[ArtifactRecord]:
+def _kept(value: Artifact | list[Artifact], store: Store) -> Crossing:
+    """Put artifacts into the store and return the records that cross in their place."""
     if isinstance(value, Partitions):
-        return [put(v, session.store)[1] for v in value.items.values()]
+        return {name: put(artifact, store)[1] for name, artifact in value.items.items()}
     if isinstance(value, list):
-        return [put(v, session.store)[1] for v in value]
-    return put(value, session.store)[1]
+        return [put(artifact, store)[1] for artifact in value]
+    return put(value, store)[1]
 
 
-def run_errand(errand: Errand) -> tuple[dict[str, ArtifactRecord], BaseException | None]:
+def _taken(crossed: Crossing, store: Store) -> Any:
+    """Return the artifacts that records stand for."""
+    if isinstance(crossed, Mapping):
+        return Partitions.of({name: get(store, record) for name, record in crossed.items()})
+    if isinstance(crossed, list):
+        return [get(store, record) for record in crossed]
+    return get(store, crossed)
+
+
+def run_errand(errand: Errand) -> tuple[dict[str, Crossing], BaseException | None]:
     """Do what another process asks for; returns the records of what was made, or the error."""
     from headrace.store import LocalStore
 
     store = LocalStore(Path(errand.store))
-    inputs: dict[str, Any] = {
-        name: [get(store, r) for r in value] if isinstance(value, list) else get(store, value)
-        for name, value in errand.inputs.items()
-    }
+    inputs = {name: _taken(crossed, store) for name, crossed in errand.inputs.items()}
     operator = errand.node.operator
     if operator is None:
         raise ValueError(errand.node.path)
     try:
         made = call_here(errand.node, operator, inputs, errand.grants, errand.invocation)
-        return {name: put(artifact, store)[1] for name, artifact in made.items()}, None
+        return {name: _kept(artifact, store) for name, artifact in made.items()}, None
     except Exception as error:  # it is raised again where it can be recorded
         return {}, error

@@ -47,7 +47,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactRecord:
-    """This is one artifact, as one kind: the same content may be a Table here and a TestSet there.
+    """This is an artifact as one kind: its content may be a Table here and a TestSet there.
 
     Args:
         digest: The digest of its content.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.calls import PlannedCall
 from headrace.errors import HeadraceError
 from headrace.grants import covers
-from headrace.operation import PlannedCall
 from headrace.plan.columns import differing_columns, unfitting_columns
 from headrace.plan.graph import Edge, Ref
 from headrace.plan.outputs import failed

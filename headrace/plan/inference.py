@@ -17,9 +17,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Tabular, kind_named
+from headrace.calls import PlannedCall
 from headrace.conform import arrow_type, inferred_schema
 from headrace.invoke import invoke
-from headrace.operation import PlannedCall
 from headrace.schemas import Column, TableSchema
 from headrace.signature import Bound
 

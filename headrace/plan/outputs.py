@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from headrace.calls import PlannedCall
 from headrace.errors import HeadraceError, UnknownNameError
-from headrace.operation import PlannedCall
 from headrace.promise import promised_schemas
 from headrace.signature import Wrong
 from headrace.symbols import Symbol

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Artifact, Partitions, kind_named
+from headrace.calls import PlannedCall
 from headrace.errors import HeadraceError
-from headrace.operation import PlannedCall
 from headrace.plan.checks import check_call, check_machine
 from headrace.plan.graph import Condition, Edge, Location, Node, Plan, Problem, Ref
 from headrace.plan.locations import calling, defining, raising

@@ -103,7 +103,7 @@ def describe(directory: Path) -> dict[str, FileEntry]:
 
 
 def verify(directory: Path, manifest: Manifest) -> None:
-    """Compare every file with the manifest, reading those that changed since they were last read.
+    """Compare every file with the manifest, reading those that changed since the last time.
 
     Raises:
         DamagedArtifactError: A file is missing, added, or not what was written.

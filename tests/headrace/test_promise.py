@@ -7,7 +7,8 @@ from typing import Annotated, Any, Protocol, TypeVar
 import pytest
 
 from headrace import Col, Model, Partitions, Report, Schema, Table, TestSet, TrainSet, operator
-from headrace.operation import Operator, PlannedCall
+from headrace.calls import PlannedCall
+from headrace.operation import Operator
 from headrace.promise import call_of, promised_schemas, symbol_of
 from headrace.schemas import Column, TableSchema, schema_of
 from headrace.symbols import Symbol

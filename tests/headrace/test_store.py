@@ -240,9 +240,7 @@ def test_without_room_nothing_is_visible_and_the_remedy_is_said(store: LocalStor
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    assert caught.value.remedy == (
-        "free some space or move the store, then run again."
-    )
+    assert caught.value.remedy == ("free some space or move the store, then run again.")
     assert list(store.digests()) == []
     assert list((store.root / "staging").iterdir()) == []
     assert store.read_table(store.put_table(noise).digest).equals(noise)

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace import Col, Schema, Table, operator
+from headrace.calls import PlannedCall
 from headrace.errors import BoundaryError, DataError, GrantError, ParameterError, UnknownNameError
 from headrace.grants import granting
-from headrace.operation import PlannedCall
 from operators.ingest import (
     file_in,
     load_csv,

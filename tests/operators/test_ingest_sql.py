@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.calls import PlannedCall
 from headrace.errors import DataError, GrantError, HeadraceError, ParameterError, ServiceError
 from headrace.grants import granting
-from headrace.operation import PlannedCall
 from operators.ingest import load_sql, read_sql
 
 URL = "sqlite:///shop.db"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace import Col, Report, Schema, Table
+from headrace.calls import PlannedCall
 from headrace.errors import DataError, DefinitionError, LeakageError, ParameterError
-from headrace.operation import PlannedCall
 from headrace.schemas import TableSchema, schema_of
 from headrace.symbols import Symbol
 from operators.label_by_outcome import label_by_outcome

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Protocol
 import pytest
 
 from headrace import Col, Report, Schema, Table
+from headrace.calls import PlannedCall
 from headrace.errors import DataQualityError, DefinitionError, ParameterError
-from headrace.operation import PlannedCall
 from headrace.schemas import schema_of
 from headrace.symbols import Symbol
 from operators.validate import (

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from headrace import Evaluation, SelectedModel
+from headrace.calls import PlannedCall
 from headrace.errors import DataError, ParameterError, ServiceError
-from headrace.operation import PlannedCall
 from headrace.recording import Invocation, invoking
 from headrace.settings import using_settings
 from operators.scoring import load

@@ -327,7 +327,6 @@ def test_the_body_runs_in_a_process_of_its_own_and_knows_its_invocation_and_gran
     assert said == {"run": finished.id, "node": "look_around", "flow": "looking"}
 
 
-@pytest.mark.xfail(reason="the child reads the settings of outside, not those of this process")
 def test_the_body_has_the_settings_of_the_process_that_runs_the_flow(
     session: Session, tmp_path: Path
 ) -> None:
@@ -392,7 +391,6 @@ def test_an_error_of_python_arrives_as_what_it_is(session: Session) -> None:
     assert outcome.message == "ZeroDivisionError: division by zero"
 
 
-@pytest.mark.xfail(reason="the answer cannot be unpickled, and that error hides the body's own")
 def test_an_error_that_cannot_cross_processes_is_told_by_name_and_text(session: Session) -> None:
     outcome = failed("failing", session, how="fail_oddly")
 
@@ -442,12 +440,10 @@ def test_each_partition_is_a_process_of_its_own(session: Session) -> None:
     assert finished.outcomes["total"].message == "2 partitions, 0 of them cached"
 
 
-@pytest.mark.xfail(reason="the child cannot put partitions into the store")
 def test_partitions_can_be_made_there(session: Session) -> None:
     assert run("parting", session).returned().document == {"late": 2, "not": 1}
 
 
-@pytest.mark.xfail(reason="partitions arrive in the child as a list, without their names")
 def test_partitions_can_be_given_there(session: Session) -> None:
     assert run("naming", session).returned().document == {"late": 2, "not": 1}
 
@@ -492,7 +488,6 @@ def test_an_operator_of_a_script_cannot_have_a_process_of_its_own(tmp_path: Path
     )
 
 
-@pytest.mark.xfail(reason="nobody ends the body's process when the run's process is killed")
 def test_the_body_ends_with_the_process_that_runs_the_flow(package: Path, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = (

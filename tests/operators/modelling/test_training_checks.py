@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from headrace.calls import PlannedCall
 from headrace.errors import SchemaError
-from headrace.operation import PlannedCall
 from headrace.schemas import Column
 from headrace.symbols import Symbol
 from operators.evaluate import evaluate
