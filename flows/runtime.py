@@ -59,7 +59,7 @@ def run_flow(
     # the heartbeat's thread is waited for in steps of a second at the end of each flow run; here
     # the caller watches, and sees a crash itself
     get_current_settings().flows.heartbeat_frequency = None
-    _quiet_console()
+    quiet_console()
     finished: list[FlowRun] = []
     wrapped = prefect_flow(
         flow, plan=plan, observers=observers, origin=origin, done=finished.append
@@ -74,7 +74,7 @@ def run_flow(
     )
 
 
-def _quiet_console() -> None:
+def quiet_console() -> None:
     """Keep Prefect's own lines off the terminal, where the observers speak; its UI has them."""
     from prefect.logging.configuration import setup_logging
     from prefect.logging.handlers import PrefectConsoleHandler
