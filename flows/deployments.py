@@ -44,7 +44,7 @@ def deployments() -> list[RunnerDeployment]:
         deployment = RunnerDeployment.from_flow(
             prefect_flow(flow),
             DEPLOYMENT,
-            description=flow.body.__doc__,
+            description=flow.summary,
             tags=["headrace"],
             entrypoint_type=EntrypointType.MODULE_PATH,
         )

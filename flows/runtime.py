@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from flows._services.environment import apply_client_environment
+from headrace.artifacts import Artifact, Partitions, Tabular
 from headrace.errors import HeadraceError, ServiceError
 from headrace.execution import FlowRun, NodeOutcome, Observer, Session, run_plan
 from headrace.settings import settings
@@ -74,6 +76,7 @@ def run_flow(
     )
 
 
+@functools.cache
 def quiet_console() -> None:
     """Keep Prefect's own lines off the terminal, where the observers speak; its UI has them."""
     from prefect.logging.configuration import setup_logging
@@ -178,16 +181,21 @@ def _run(
             prefect_run_id=run_id,
             origin=origin,
             runner=TaskRuns(),
-            observers=observers,
+            observers=(_LinkToMlflow(log), *observers),
             log=log,
-            links={"Prefect run": f"{settings().prefect_url}/runs/flow-run/{run_id}"},
         )
-        finished = _with_links(run_plan(plan, session), log)
+        finished = run_plan(plan, session)
     except HeadraceError as error:
         if origin != "prefect":
             raise
         return Failed(message=str(error))
-    done(finished)
+    links = log.links(finished.id)
+    addresses = {
+        "Prefect run": f"{settings().prefect_url}/runs/flow-run/{run_id}",
+        "MLflow run": links.run,
+        "MLflow comparison": links.experiment,
+    }
+    done(replace(finished, links=addresses))
     counts = ", ".join(
         f"{n} {state}"
         for state in ("executed", "cached", "skipped", "failed")
@@ -202,16 +210,28 @@ def _run(
     return Failed(message=f"{message}\n{failed}")
 
 
-def _with_links(run: FlowRun, log: MlflowRunLog) -> FlowRun:
-    """Return the run with the addresses of its records, and join the two records to each other."""
-    from prefect.artifacts import create_link_artifact
+class _LinkToMlflow:
+    """This joins the Prefect run to its record in MLflow, as soon as there is one."""
 
-    links = log.links(run.id)
-    create_link_artifact(
-        link=links.run, link_text="MLflow run", description=f"Headrace run:{run.id}"
-    )
-    added = {"MLflow run": links.run, "MLflow comparison": links.experiment}
-    return replace(run, links={**run.links, **added})
+    def __init__(self, log: MlflowRunLog) -> None:
+        self._log = log
+
+    def run_started(self, run_id: str, plan: Plan) -> None:
+        """Put the address on the Prefect run and into its log."""
+        from prefect import get_run_logger
+        from prefect.artifacts import create_link_artifact
+
+        address = self._log.links(run_id).run
+        get_run_logger().info("MLflow run: %s", address)
+        create_link_artifact(
+            link=address, link_text="MLflow run", key="mlflow-run", description=f"run:{run_id}"
+        )
+
+    def node_started(self, node: Node) -> None:
+        """Nothing to join."""
+
+    def node_finished(self, node: Node, outcome: NodeOutcome) -> None:
+        """Nothing to join."""
 
 
 class TaskRuns:
@@ -282,10 +302,20 @@ def _task_run_name() -> str:
     return _current.get()[0]
 
 
+def _described(artifact: Artifact) -> str:
+    if isinstance(artifact, Partitions):
+        return f"{len(artifact.items)} partitions"
+    rows = f" of {artifact.rows:,} rows" if isinstance(artifact, Tabular) else ""
+    return f"{artifact.kind}{rows} artifact:{artifact.digest[:12]}"
+
+
 def _task_body() -> State[Any]:
+    from prefect import get_run_logger
     from prefect.states import Completed, Failed
 
     outcome = _current.get()[1]()
+    made = ", ".join(f"{name}: {_described(a)}" for name, a in outcome.outputs.items())
+    get_run_logger().info("%s: %s%s", outcome.state, outcome.message, f" → {made}" if made else "")
     if outcome.state == "failed":
         return Failed(message=outcome.message)
     return Completed(name=_STATE_NAMES.get(outcome.state), message=outcome.message)

@@ -21,6 +21,8 @@ _SECONDS = 30.0
 # The server closes a connection after five idle seconds; ours must not be found closed.
 _IDLE_SECONDS = 3.0
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# Without it MLflow 3 may open a page in its view for language models, which shows no run of ours.
+_VIEW = "?workflowType=machine_learning"
 
 
 class MlflowDown(ServiceError):
@@ -129,15 +131,19 @@ class MlflowServer:
 
     def run_url(self, experiment_id: str, run_id: str) -> str:
         """Return the address of a run's page."""
-        return f"{self.url}/#/experiments/{experiment_id}/runs/{run_id}"
+        return f"{self.url}/#/experiments/{experiment_id}/runs/{run_id}{_VIEW}"
 
     def experiment_url(self, experiment_id: str) -> str:
         """Return the address of an experiment's list of runs, where they can be compared."""
-        return f"{self.url}/#/experiments/{experiment_id}/runs"
+        return f"{self.url}/#/experiments/{experiment_id}/runs{_VIEW}"
+
+    def model_url(self, experiment_id: str, model_id: str) -> str:
+        """Return the address of a logged model's page."""
+        return f"{self.url}/#/experiments/{experiment_id}/models/{model_id}{_VIEW}"
 
     def version_url(self, name: str, version: str) -> str:
         """Return the address of a registered version's page."""
-        return f"{self.url}/#/models/{quote(name, safe='')}/versions/{version}"
+        return f"{self.url}/#/models/{quote(name, safe='')}/versions/{version}{_VIEW}"
 
     def _call(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         import httpx

@@ -31,8 +31,8 @@ def read_parameters(pairs: Sequence[str]) -> dict[str, Any]:
         *folders, last = name.split(".")
         inside = given
         for folder in folders:
-            inside = inside.setdefault(folder, {})
-        if last in inside:
+            inside = inside.setdefault(folder, {}) if isinstance(inside, dict) else inside
+        if not isinstance(inside, dict) or last in inside:
             raise ParameterError(f"The parameter '{name}' is given twice.", remedy="Give it once.")
         inside[last] = _value(text)
     return given

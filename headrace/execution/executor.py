@@ -65,7 +65,6 @@ def run_plan(plan: Plan, session: Session) -> FlowRun:
         state=state,
         outcomes={n.path: outcomes[n.path] for n in plan.nodes},
         mlflow_run_id=mlflow_run_id,
-        links=dict(session.links),
     )
 
 

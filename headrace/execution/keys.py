@@ -98,7 +98,7 @@ def _schemas(node: Node, inputs: Mapping[str, Sequence[tuple[str, Artifact]]]) -
                 found[f"{slot.name}{label}"] = json.dumps(seen.to_json(), sort_keys=True)
     for name, symbol in node.outputs.items():
         if symbol.schema is not None:
-            found[f"→ {name}"] = json.dumps(symbol.schema.to_json(), sort_keys=True)
+            found[f"output {name}"] = json.dumps(symbol.schema.to_json(), sort_keys=True)
     return found
 
 

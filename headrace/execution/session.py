@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,7 +61,6 @@ class Session:
         observers: Who watches.
         run_id: The id of the run, None to draw one; a resumed run has the id it had.
         prefect_run_id: The flow run in Prefect, None outside it.
-        links: Title to address, for people.
     """
 
     store: Store
@@ -75,7 +74,6 @@ class Session:
     observers: Sequence[Observer] = ()
     run_id: str | None = None
     prefect_run_id: str | None = None
-    links: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_settings(cls, **changes: Any) -> Session:

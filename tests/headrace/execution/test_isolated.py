@@ -174,8 +174,8 @@ BODIES = dedent(
     def part_here(trips: Table[Trip]) -> Partitions[Table[Trip]]:
         """Part trips."""
         frame = trips.frame()
-        late = frame.late > 10
-        return Partitions.of({"late": Table[Trip].of(frame[late]), "not": Table[Trip].of(frame[~late])})
+        parts = {"late": frame[frame.late > 10], "not": frame[frame.late <= 10]}
+        return Partitions.of({name: Table[Trip].of(rows) for name, rows in parts.items()})
 
 
     @operator(timeout=60)
@@ -289,7 +289,7 @@ def session(package: Path, tmp_path: Path) -> Iterator[Session]:
 
 
 def run(name: str, session: Session, **arguments: Any) -> FlowRun:
-    from isolated_bodies import trips  # type: ignore[import-not-found]
+    from isolated_bodies import trips
 
     return run_plan(getattr(trips, name).plan(**arguments), session)
 

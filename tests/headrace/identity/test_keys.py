@@ -465,3 +465,16 @@ def test_the_kernel_s_part_changes_with_its_code_and_not_with_its_docstrings(tmp
 
     assert documented == before
     assert changed != before
+
+
+def test_the_columns_of_a_replaced_input_are_not_told_as_a_second_change():
+    from headrace.identity import Part, difference
+
+    def parts(content: str, columns: str) -> list[Part]:
+        return [
+            Part(kind="input", name="input train", digest=content),
+            Part(kind="schema", name="schema train", digest=columns),
+        ]
+
+    assert difference(parts("a", "x"), parts("b", "y")) == ("input 'train' changed",)
+    assert difference(parts("a", "x"), parts("a", "y")) == ("the schema of 'train' changed",)

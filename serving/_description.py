@@ -1,0 +1,76 @@
+"""This module writes what the registry says of a model and of a version of it; it is pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from serving._figures import figures_table, headlines, value_of
+from serving._markdown import table
+
+if TYPE_CHECKING:
+    from headrace.artifacts import Evaluation, Model
+    from headrace.models import ModelCard
+
+LONGEST_DESCRIPTION = 5000  # MLflow's column
+_LONGEST_VALUE = 60
+_MOST_PARAMETERS = 30
+
+
+def version_tags(evaluation: Evaluation) -> dict[str, str]:
+    """Return what a version can be searched by: its evaluation and one or two test metrics."""
+    document = evaluation.document
+    on, metrics = document.get("on", "test"), document.get("metrics") or {}
+    figures = {f"{on}_{name}": f"{value_of(metrics[name]):.6g}" for name in headlines(document)}
+    return {"headrace.evaluation": evaluation.digest, **figures}
+
+
+def version_text(model: Model, evaluation: Evaluation) -> str:
+    """Return what a version's page says: how good the model is, on what, and what it is made of."""
+    card, document = model.card, evaluation.document
+    said = [f"{_kind(card)}, made with {card.flavor}."]
+    if document.get("metrics"):
+        said += [figures_table(document), _measured(document)]
+    if card.parameters:
+        said.append(_parameters(card.parameters))
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(card.packages.items()))
+    said += [f"Packages: {packages}"] if packages else []
+    said.append(f"Lineage: `headrace lineage artifact:{model.digest[:12]}`")
+    return "\n\n".join(said)
+
+
+def name_text(model: Model) -> str:
+    """Return what the page of a registered model says, in one line."""
+    return f"{_kind(model.card)}. The versions say how good each is."
+
+
+def _kind(card: ModelCard) -> str:
+    if card.task == "estimation":
+        what = f"Estimate of `{card.label}`"
+    else:
+        positive = f" (class `{card.classes[-1]}`)" if card.classes else ""
+        what = f"Probability of `{card.label}`{positive}"
+    return f"{what} from {len(card.features)} features"
+
+
+def _measured(document: Mapping[str, Any]) -> str:
+    measured, rows = document.get("set") or {}, document.get("rows")
+    said = f"Measured on the {document.get('on', 'test')} set"
+    said += "" if rows is None else f", {rows:,} rows"
+    if measured.get("from") and measured.get("to"):
+        said += f", {measured['from'][:10]} to {measured['to'][:10]}"
+    if measured.get("digest"):
+        said += f" (`artifact:{measured['digest'][:12]}`)"
+    return f"{said}. The baseline is the answer without features."
+
+
+def _parameters(parameters: Mapping[str, Any]) -> str:
+    rows = [[name, _shown(value)] for name, value in list(parameters.items())[:_MOST_PARAMETERS]]
+    left = len(parameters) - len(rows)
+    return table(["parameter", "value"], rows) + (f"\n\nand {left} more" if left else "")
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
