@@ -1,8 +1,8 @@
 """This module is the door to MLflow tracking: it records a flow run and the models it trains.
 
 One run in MLflow for a flow run, in the experiment of the flow's name, and one child for each node
-that trained or tuned a model. What was reused gets no child: the parent links the run that made it
-and repeats its figures. The node's own thread sends its record, so that what is finished is in
+that trained or tuned a model. What was reused gets no child: the parent links the run that made
+it. The node's own thread sends its record, so that what is finished is in
 MLflow even when the process is killed next. When the server goes away while a flow runs, the flow
 goes on; records wait on disk and are sent with the next run.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows._tracking import nodes, notes, records
+from flows._tracking import nodes, notes, records, stages
 from flows._tracking.delivery import catch_up, deliver
 from flows._tracking.open_run import OpenRun
 from flows._tracking.sending import send
@@ -132,7 +132,7 @@ class MlflowRunLog:
         except Exception as error:
             _log.exception("Node '%s' could not be recorded in MLflow.", invocation.node)
             remark = f"could not be recorded: {error}"
-        opened.add(line=notes.NodeLine.of(invocation, remark.replace("\n", " ")))
+        opened.add(line=notes.NodeLine.of(invocation, remark.split("\n", 1)[0]))
 
     def run_finished(
         self, run: RunRecord, state: str, message: str, summary: Mapping[str, Any]
@@ -143,14 +143,17 @@ class MlflowRunLog:
             run: The run; one that could not be started is passed over.
             state: "completed" or "failed"; anything else is shown as killed.
             message: Why it failed, else empty.
-            summary: What happened; numbers become metrics, text becomes tags.
+            summary: What happened; numbers and text become tags, since no model is better by them.
         """
         opened = self._open.pop(run.id, None)
         if opened is None:  # it could not be started
             return
         try:
             catch_up(opened)
-            deliver(opened, _end_of(opened, run, state, message, summary), None)
+            folder = stages.plots_at_root(opened)
+            stage = _end_of(opened, run, state, message, summary)
+            stage.files = folder is not None
+            deliver(opened, stage, folder)
         except Exception:
             _log.exception("The end of run '%s' could not be recorded in MLflow.", run.id)
 
@@ -177,7 +180,7 @@ class MlflowRunLog:
             "headrace.origin": run.origin,
             "headrace.seed": str(run.seed),
             **_text_in(plan_summary, "headrace.plan."),
-            **{f"headrace.plan.{k}": f"{n:g}" for k, n in records.numbers_in(plan_summary).items()},
+            **_counts_in(plan_summary, "headrace.plan."),
             **process_tags(),
         }
         if run.prefect_run_id:
@@ -195,15 +198,20 @@ def _end_of(
     opened: OpenRun, run: RunRecord, state: str, message: str, summary: Mapping[str, Any]
 ) -> Stage:
     at_ms = records.milliseconds(run.ended_at or current_clock().now())
-    figures = opened.metrics | records.numbers_in(summary)
-    tags = opened.tags | _text_in(summary, "headrace.")
+    tags = opened.tags | _text_in(summary, "headrace.") | _counts_in(summary, "headrace.")
     tags["headrace.message"] = message
     tags["mlflow.note.content"] = notes.flow_note(
-        run, opened.lines, prefect_url=opened.prefect_url, message=message
+        run,
+        opened.lines,
+        results=opened.results,
+        prefect_url=opened.prefect_url,
+        message=message,
     )
     return Stage(
         run_id=opened.mlflow_run_id,
-        metrics=[Metric(key=key, value=value, at_ms=at_ms) for key, value in figures.items()],
+        metrics=[
+            Metric(key=key, value=value, at_ms=at_ms) for key, value in opened.metrics.items()
+        ],
         tags={key: records.tag(value) for key, value in tags.items() if value},
         datasets=opened.datasets,
         status=_STATUS.get(state, "KILLED"),
@@ -217,3 +225,7 @@ def _text_in(summary: Mapping[str, Any], prefix: str) -> dict[str, str]:
         for key, value in summary.items()
         if isinstance(value, str)
     }
+
+
+def _counts_in(summary: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    return {prefix + key: f"{number:g}" for key, number in records.numbers_in(summary).items()}

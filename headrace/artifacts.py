@@ -342,7 +342,8 @@ class Partitions(Artifact, Generic[A_co]):
     """These are artifacts of one kind, as many as the data says; `map_over` works on them.
 
     An operator returns `Partitions.of({"2013-01": table, ...})`; one that declares
-    `list[Table[S]]` receives them in order.
+    `Partitions[Table[S]]` receives them by name, one that declares `list[Table[S]]` in order (the
+    plan knows that partitions fit a list, mypy does not).
     """
 
     items: Mapping[str, A_co]

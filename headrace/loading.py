@@ -5,6 +5,8 @@ from __future__ import annotations
 from headrace.artifacts import Artifact
 from headrace.errors import ParameterError
 
+_WAS = {"failed": "has failed", "skipped": "was skipped"}
+
 
 def load(reference: str) -> Artifact:
     """Return a past artifact: `load("run:1a2b/label_by_outcome").frame()` in a notebook.
@@ -31,6 +33,11 @@ def load(reference: str) -> Artifact:
         return get(session.store, found)
     if isinstance(found, InvocationRecord):
         outputs = outputs_of(found, session.lineage, session.store)
+        if found.state in ("failed", "skipped"):
+            raise ParameterError(
+                f"'{reference}' made nothing; it {_WAS[found.state]}: {found.message}",
+                remedy="Run the flow again, and load from the run that completes.",
+            )
         if len(outputs) == 1:
             return next(iter(outputs.values()))
         names = ", ".join(f"'{reference}.{name}'" for name in outputs) or "none"

@@ -22,8 +22,9 @@ def version_tags(evaluation: Evaluation) -> dict[str, str]:
     """Return what a version can be searched by: its evaluation and one or two test metrics."""
     document = evaluation.document
     on, metrics = document.get("on", "test"), document.get("metrics") or {}
-    figures = {f"{on}_{name}": f"{value_of(metrics[name]):.6g}" for name in headlines(document)}
-    return {"headrace.evaluation": evaluation.digest, **figures}
+    figures = {name: value_of(metrics[name]) for name in headlines(document)}
+    shown = {f"{on}_{name}": f"{value:.6g}" for name, value in figures.items()}
+    return {"headrace.evaluation": evaluation.digest, **shown}
 
 
 def version_text(model: Model, evaluation: Evaluation) -> str:

@@ -15,8 +15,9 @@ _MOST = 2
 def value_of(metric: Any) -> float | None:
     """Return the value of a metric that may have an interval; None where it is undefined."""
     value = metric.get("value") if isinstance(metric, Mapping) else metric
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if known else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
 
 
 def headlines(document: Mapping[str, Any], *, first: str | None = None) -> list[str]:

@@ -8,6 +8,8 @@ library reads: `mlflow.xgboost.load_model` and `mlflow.sklearn.load_model` need 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import os
 import tempfile
@@ -19,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from headrace.contents import FilesContent
+from headrace.errors import ServiceError
 from headrace.models import ModelCard, ModelFeature
-from serving._mlflow import MlflowDown, MlflowServer, pairs
+from serving._mlflow import MlflowDown, MlflowRefusal, MlflowServer, pairs
 from serving._pyfunc import answer_column
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ DIGEST_TAG = "headrace.digest"
 LOADER = "serving._pyfunc"
 _FOLDER = "model"
 _PROXIED = "mlflow-artifacts:"
+_EXAMPLES = ("input_example.json", "serving_input_example.json")
 # mlflow imports parts of itself while it saves, which two threads must not do at once
 _saving = threading.Lock()
 
@@ -115,7 +119,52 @@ def create_logged_model(
 def finish_logged_model(
     server: MlflowServer, model_id: str, directory: Path, *, run_id: str | None
 ) -> None:
-    """Send the files that `write_mlflow_model` wrote, and say that the model is ready."""
+    """Send the files that `write_mlflow_model` wrote, and say that the model is ready.
+
+    Raises:
+        MlflowDown: The server does not answer; the files can be sent again. Whatever else goes
+            wrong, the model is marked as failed, which would else seem to be on its way for ever.
+    """
+    try:
+        _send_files(server, model_id, directory, run_id=run_id)
+    except MlflowDown:
+        raise
+    except BaseException:
+        with contextlib.suppress(ServiceError):
+            fail_logged_model(server, model_id)
+        raise
+    if run_id is not None:
+        server.post("/runs/outputs", run_id=run_id, models=[{"model_id": model_id, "step": 0}])
+
+
+def fail_logged_model(server: MlflowServer, model_id: str) -> None:
+    """Say that a model's files will never come."""
+    status = "LOGGED_MODEL_UPLOAD_FAILED"
+    server.patch(f"/logged-models/{model_id}", model_id=model_id, status=status)
+
+
+def links_of(server: MlflowServer, model_id: str) -> list[tuple[str, str]]:
+    """Return text and address of a logged model and the runs that made it, as far as they exist."""
+    found = []
+    try:
+        info = server.get(f"/logged-models/{model_id}")["model"]["info"]
+        found.append(("Logged model", server.model_url(info["experiment_id"], model_id)))
+        run_id = info.get("source_run_id")
+        while run_id:
+            run = server.get("/runs/get", run_id=run_id)["run"]
+            tags = {entry["key"]: entry["value"] for entry in run["data"].get("tags", ())}
+            what = "Flow run" if tags.get("headrace.role") == "flow" else "Training run"
+            url = server.run_url(run["info"]["experiment_id"], run_id)
+            found.append((f"{what} {run['info']['run_name']}", url))
+            run_id = tags.get("mlflow.parentRunId")
+    except MlflowRefusal:
+        pass  # somebody deleted the rest
+    return found
+
+
+def _send_files(
+    server: MlflowServer, model_id: str, directory: Path, *, run_id: str | None
+) -> None:
     from mlflow.models import Model as MlflowModel
 
     with _saving:
@@ -125,8 +174,6 @@ def finish_logged_model(
     info = server.get(f"/logged-models/{model_id}")["model"]["info"]
     upload(server, info["artifact_uri"], directory)
     server.patch(f"/logged-models/{model_id}", model_id=model_id, status="LOGGED_MODEL_READY")
-    if run_id is not None:
-        server.post("/runs/outputs", run_id=run_id, models=[{"model_id": model_id, "step": 0}])
 
 
 def upload(server: MlflowServer, artifact_uri: str, directory: Path) -> None:
@@ -185,6 +232,8 @@ def write_mlflow_model(model: Model, directory: Path) -> None:
             # inferring them would start a process and take half a minute
             pip_requirements=[f"{name}=={v}" for name, v in sorted(card.packages.items())],
         )
+        for name in _EXAMPLES:
+            _mend_json(directory / name)
         _add_native_flavor(described, card, directory)
         described.save(directory / "MLmodel")
 
@@ -222,6 +271,13 @@ def _example(card: ModelCard) -> Any:
             for f in card.features
         }
     )
+
+
+def _mend_json(path: Path) -> None:
+    """Write null where mlflow wrote NaN, which only Python takes for JSON; it reads null back."""
+    if path.exists():
+        data = json.loads(path.read_text(), parse_constant=lambda name: None)
+        path.write_text(json.dumps(data, allow_nan=False))
 
 
 def _write_files(model: Model, directory: Path) -> None:

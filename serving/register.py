@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from headrace import Evaluation, Report, SelectedModel, operator
 from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, ParameterError
 from headrace.recording import current_invocation
-from serving.registry import Origin, Registry, Version, require_alias, require_name
+from serving._description import name_text, version_tags, version_text
+from serving.registry import About, Origin, Registry, Version, require_alias, require_name
 
 
 def _check_names(call: PlannedCall) -> Sequence[Finding]:
@@ -40,7 +41,8 @@ def register(
 
     Args:
         model: The model.
-        evaluation: Its evaluation on the test set; the metrics become tags of the version.
+        evaluation: Its evaluation on the test set. One or two metrics become tags of the version;
+            all of them, with intervals, stand in its description.
         name: Name in the registry; letters, digits, `_`, `-` and `.`.
         alias: What the version is for; it moves here from the version that had it. None sets none.
 
@@ -56,9 +58,12 @@ def register(
         require_alias(alias)
     _refuse_another_models(evaluation, model)
     registry = Registry()
-    version, created = registry.register(
-        model, name=name, tags=_figures(evaluation), origin=_origin(name)
+    about = About(
+        tags=version_tags(evaluation),
+        text=version_text(model, evaluation),
+        name_text=name_text(model),
     )
+    version, created = registry.register(model, name=name, about=about, origin=_origin(name))
     if alias is not None:
         registry.set_alias(name, alias, version.version)
     return Report.of(_described(version, alias) | {"created": created, "passed": True})
@@ -94,16 +99,3 @@ def _origin(name: str) -> Origin:
         run=f"run:{invocation.run_id}",
         mlflow_run_id=invocation.mlflow_run_id,
     )
-
-
-def _figures(evaluation: Evaluation) -> dict[str, str]:
-    """Return an evaluation's metrics as tags: `test_auc` and, with an interval, its ends."""
-    document = evaluation.document
-    on = document.get("on", "test")
-    tags = {"headrace.evaluation": evaluation.digest}
-    for key, metric in document.get("metrics", {}).items():
-        described = metric if isinstance(metric, Mapping) else {"value": metric}
-        for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-            if described.get(part) is not None:
-                tags[f"{on}_{key}{suffix}"] = f"{described[part]:.6g}"
-    return tags

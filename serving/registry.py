@@ -10,20 +10,24 @@ import fcntl
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import ParameterError, UnknownNameError
+from headrace.errors import ParameterError, ServiceError, UnknownNameError
 from headrace.settings import settings
-from serving._mlflow import MlflowRefusal, pairs, server_at
+from serving._description import LONGEST_DESCRIPTION
+from serving._markdown import link
+from serving._mlflow import MlflowDown, MlflowRefusal, pairs, server_at
 from serving._models import (
     DIGEST_TAG,
     LoggedModel,
     create_logged_model,
+    fail_logged_model,
     find_logged_models,
     finish_logged_model,
+    links_of,
     write_mlflow_model,
 )
 
@@ -47,7 +51,9 @@ class Version:
         uri: What `mlflow.pyfunc.load_model` takes.
         url: Its page.
         aliases: What it is for.
-        tags: Everything else that is known of it.
+        tags: What it can be searched by.
+        description: Everything else that is known of it, as Markdown.
+        source: What it was made from: "models:/" and the id of a logged model.
     """
 
     name: str
@@ -57,6 +63,23 @@ class Version:
     url: str
     aliases: tuple[str, ...]
     tags: Mapping[str, str]
+    description: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """This is what is to be said of a version.
+
+    Args:
+        tags: What it can be searched by.
+        text: Its description, as Markdown; links to where it was made are put after it.
+        name_text: One line on the registered model, for when nobody wrote one.
+    """
+
+    tags: Mapping[str, str]
+    text: str = ""
+    name_text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +108,14 @@ class Registry:
         self._server = server_at(url or settings().mlflow_url)
 
     def register(
-        self, model: Model, *, name: str, tags: Mapping[str, str], origin: Origin
+        self, model: Model, *, name: str, about: About, origin: Origin
     ) -> tuple[Version, bool]:
         """Make a model a version of `name`, or find the version that it is already.
 
         Args:
             model: The model.
             name: Made when there is none; letters, digits, `_`, `-` and `.`.
-            tags: What is to be known of the version; a version that exists gets them too.
+            about: What is to be said of the version; a version that exists gets it too.
             origin: Where the model comes from; kept of the first registration.
 
         Returns:
@@ -106,10 +129,10 @@ class Registry:
         with _alone(name):
             found = self._with_digest(name, model.digest)
             if found is not None:
-                self._reconcile(found, tags)
+                self._reconcile(found, about)
                 return self.version(name, found.version), False
             logged = self._find(model, origin) or self._log(model, name, origin)
-            self._ensure_name(name)
+            self._ensure_name(name, about.name_text)
             known = {DIGEST_TAG: model.digest, **({RUN_TAG: origin.run} if origin.run else {})}
             source = {"run_id": logged.run_id} if logged.run_id else {}
             made = self._server.post(
@@ -117,7 +140,8 @@ class Registry:
                 name=name,
                 source=logged.uri,
                 model_id=logged.id,
-                tags=pairs({**tags, **known}),
+                tags=pairs({**about.tags, **known}),
+                description=self._text(about, logged.uri),
                 **source,
             )
             return self._version(made["model_version"]), True
@@ -203,8 +227,17 @@ class Registry:
             if not token:
                 return
 
-    def _reconcile(self, version: Version, tags: Mapping[str, str]) -> None:
-        for key, value in tags.items():
+    def _reconcile(self, version: Version, about: About) -> None:
+        self._ensure_name(version.name, about.name_text)
+        text = self._text(about, version.source)
+        if version.description != text:
+            self._server.patch(
+                "/model-versions/update",
+                name=version.name,
+                version=version.version,
+                description=text,
+            )
+        for key, value in about.tags.items():
             if version.tags.get(key) != value:
                 self._server.post(
                     "/model-versions/set-tag",
@@ -214,12 +247,26 @@ class Registry:
                     value=value,
                 )
 
-    def _ensure_name(self, name: str) -> None:
+    def _text(self, about: About, source: str) -> str:
+        """Return the description of a version with the links; they win where it is too long."""
+        found = links_of(self._server, source.removeprefix("models:/"))
+        links = "\n\n" + ", ".join(link(text, url) for text, url in found) if found else ""
+        room = LONGEST_DESCRIPTION - len(links)
+        text = about.text if len(about.text) <= room else about.text[: room - 1] + "…"
+        return text + links
+
+    def _ensure_name(self, name: str, text: str) -> None:
+        """Make the name, and describe it where nobody did."""
         try:
-            self._server.post("/registered-models/create", name=name)
+            self._server.post("/registered-models/create", name=name, description=text)
         except MlflowRefusal as refusal:
             if refusal.code != "RESOURCE_ALREADY_EXISTS":
                 raise
+        else:
+            return
+        found = self._server.get("/registered-models/get", name=name)["registered_model"]
+        if text and not found.get("description"):
+            self._server.patch("/registered-models/update", name=name, description=text)
 
     def _find(self, model: Model, origin: Origin) -> LoggedModel | None:
         """Return the model as a training run logged it, this flow run's own before others."""
@@ -245,7 +292,12 @@ class Registry:
                 params={},
                 tags=tags,
             )
-            finish_logged_model(self._server, model_id, directory, run_id=origin.mlflow_run_id)
+            try:
+                finish_logged_model(self._server, model_id, directory, run_id=origin.mlflow_run_id)
+            except MlflowDown:  # nothing sends it again
+                with suppress(ServiceError):
+                    fail_logged_model(self._server, model_id)
+                raise
         run_id = origin.mlflow_run_id or ""
         return LoggedModel(id=model_id, experiment_id=experiment_id, run_id=run_id, tags=tags)
 
@@ -260,6 +312,8 @@ class Registry:
             url=self._server.version_url(name, version),
             aliases=(),
             tags=tags,
+            description=answer.get("description", ""),
+            source=answer.get("source", ""),
         )
 
 

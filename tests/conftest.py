@@ -6,9 +6,11 @@ whole run because prefect and mlflow read theirs when they are imported, whichev
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +44,23 @@ def _enter_own_home() -> None:
     apply_client_environment()
 
 
+class _Leaving:
+    """This ends the process before DuckDB tells of objects that other libraries' threads hold.
+
+    The command line does the same, and says why; here the test runner's last line stays the last.
+    """
+
+    def __init__(self) -> None:
+        self.code = 1
+
+    def __call__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self.code)
+
+
+_leaving = _Leaving()
+atexit.register(_leaving)  # first to come, so last to go
 _enter_own_home()
 
 
@@ -60,6 +79,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "servers" in getattr(item, "fixturenames", ()):
             item.add_marker("server")
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    _leaving.code = int(exitstatus)
 
 
 def pytest_unconfigure() -> None:

@@ -67,7 +67,10 @@ def _explain_invocation(invocation: Any) -> None:
         _screen.write(f"  key {invocation.key[:12]}, made of:")
         _screen.write_table(
             ["    kind", "name", "value"],
-            [[f"    {p['kind']}", p["name"], p["digest"][:40]] for p in invocation.key_parts],
+            [
+                [f"    {p['kind']}", p["name"].removeprefix(f"{p['kind']} "), p["digest"][:40]]
+                for p in invocation.key_parts
+            ],
         )
 
 

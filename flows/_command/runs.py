@@ -22,8 +22,11 @@ def runs(
     from dataclasses import asdict
 
     from headrace.execution import Session
+    from headrace.execution.abandoned import close_abandoned
 
-    found = Session.of_settings().lineage.runs(limit, flow)
+    lineage = Session.of_settings().lineage
+    close_abandoned(lineage)
+    found = lineage.runs(limit, flow)
     if as_json:
         _screen.write_json([asdict(run) for run in found])
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flows._tracking import records, stages
 from flows._tracking.delivery import deliver
-from flows._tracking.notes import link
+from flows._tracking.notes import evaluation_said, selection_said
 from flows._tracking.open_run import OpenRun
 from flows._tracking.stage import Stage
 from headrace.artifacts import (
@@ -20,6 +20,8 @@ from headrace.artifacts import (
     SelectedModel,
     Tabular,
 )
+from serving._figures import headlines
+from serving._markdown import link
 from serving._mlflow import MlflowDown
 from serving._models import LoggedModel, find_logged_models
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from headrace.lineage import InvocationRecord
 
 _FINISHED = frozenset({"executed", "cached"})
-_MOST_COPIED = 50
 
 
 def record(
@@ -49,12 +50,13 @@ def record(
     models = {slot: a for slot, a in made.items() if isinstance(a, Model)}
     for slot, artifact in made.items():
         if isinstance(artifact, SelectedModel) and artifact.digest in candidates:
-            remarks.append(_selection(opened, invocation, artifact, inputs))
+            metric = _criterion(artifact, made)
+            _selection(opened, invocation, artifact, inputs, metric)
         elif isinstance(artifact, Model):
             name = invocation.node if len(models) == 1 else f"{invocation.node}.{slot}"
             remarks.append(_model(opened, invocation, artifact, inputs, name))
         elif isinstance(artifact, Evaluation):
-            remarks.append(_evaluation(opened, invocation, artifact, inputs))
+            _evaluation(opened, invocation, artifact, inputs)
         elif isinstance(artifact, Report):
             remarks.append(_report(opened, invocation, artifact))
     return "; ".join(remark for remark in remarks if remark)
@@ -92,33 +94,30 @@ def _model(
     name: str,
 ) -> str:
     opened.add(tags={records.name(f"{name}.model"): model.digest})
+    opened.made(model.digest, name)
     if invocation.state == "cached":
         remark = _reused(opened, invocation, model, name)
         if remark is not None:
             return remark
         # it was made where nothing was recorded, or its record was deleted: it gets one now
     folder = opened.spool.new_folder()
-    trained = stages.training(opened, invocation, model, inputs, name=name, folder=folder)
-    _copy(opened, name, trained.summary)
-    run_id = deliver(opened, trained.stage, folder)
+    stage = stages.training(opened, invocation, model, inputs, name=name, folder=folder)
+    run_id = deliver(opened, stage, folder)
     return _run_link(opened, "training run", opened.experiment_id, run_id)
 
 
 def _reused(opened: OpenRun, invocation: InvocationRecord, model: Model, name: str) -> str | None:
-    """Link the run that made a model and copy its figures; None when there is no such run."""
+    """Link the run that made a model; None when there is no such run."""
     try:
         found = _maker(opened, invocation, model)
         run = opened.server.get("/runs/get", run_id=found.run_id)["run"] if found else None
     except MlflowDown:
-        _copy(opened, name, records.validation_metrics(model))
         return "MLflow could not be asked which run made it"
     if found is None or run is None or run["info"]["lifecycle_stage"] != "active":
         return None
-    figures = {entry["key"]: entry["value"] for entry in run["data"].get("metrics", ())}
-    _copy(opened, name, dict(list(figures.items())[:_MOST_COPIED]))
     url = opened.server.run_url(found.experiment_id, found.run_id)
     opened.add(tags={records.name(f"headrace.reused.{name}"): url})
-    return link("made by this run", url)
+    return link("training run", url)
 
 
 def _maker(opened: OpenRun, invocation: InvocationRecord, model: Model) -> LoggedModel | None:
@@ -140,8 +139,14 @@ def _maker(opened: OpenRun, invocation: InvocationRecord, model: Model) -> Logge
     )
 
 
-def _copy(opened: OpenRun, name: str, figures: Mapping[str, float]) -> None:
-    opened.add(metrics={records.name(f"{name}.{key}"): value for key, value in figures.items()})
+def _criterion(chosen: SelectedModel, made: Mapping[str, Artifact]) -> str | None:
+    """Return the metric that a selection's report names, else the first of the model's task."""
+    for artifact in made.values():
+        named = artifact.document.get("metric") if isinstance(artifact, Report) else None
+        if isinstance(named, str):
+            return named
+    card = chosen.card
+    return next(iter(headlines({"task": card.task, "metrics": card.metrics})), None)
 
 
 def _selection(
@@ -149,11 +154,13 @@ def _selection(
     invocation: InvocationRecord,
     chosen: SelectedModel,
     inputs: records.Given,
-) -> str:
+    metric: str | None,
+) -> None:
+    opened.selected(chosen.digest, metric)
+    opened.add(result=selection_said(opened.maker(chosen.digest), chosen, metric))
     folder = opened.spool.new_folder() if invocation.state == "executed" else None
-    stage = stages.selection(opened, invocation, chosen, inputs, folder=folder)
+    stage = stages.selection(opened, invocation, chosen, inputs, metric=metric, folder=folder)
     _send_or_gather(opened, stage, folder)
-    return f"selected `{chosen.digest[:12]}` ({chosen.card.flavor})"
 
 
 def _evaluation(
@@ -161,14 +168,16 @@ def _evaluation(
     invocation: InvocationRecord,
     made: Evaluation,
     inputs: records.Given,
-) -> str:
+) -> None:
+    metric = opened.criterion(made.document.get("model"))
+    opened.add(result=evaluation_said(made, metric))
     folder = opened.spool.new_folder() if invocation.state == "executed" else None
     # the first evaluation on a set has the bare names, which a reader looks for
     first = opened.claim(f"evaluation on {made.document.get('on', 'test')}", invocation.node)
     prefix = "" if first else f"{invocation.node}."
     stage = stages.evaluation(opened, invocation, made, inputs, prefix=prefix, folder=folder)
+    opened.evaluated(invocation.node, stages.plots_in(folder))
     _send_or_gather(opened, stage, folder)
-    return ""
 
 
 def _send_or_gather(opened: OpenRun, stage: Stage, folder: Path | None) -> None:
@@ -184,17 +193,17 @@ def _send_or_gather(opened: OpenRun, stage: Stage, folder: Path | None) -> None:
 
 
 def _report(opened: OpenRun, invocation: InvocationRecord, report: Report) -> str:
-    """Keep a report; returns a link where it names an address, as that of a registered version."""
+    """Keep a report; returns what its message does not say: that it did not pass, and a link."""
     if invocation.state == "executed":
         folder = opened.spool.new_folder()
         deliver(opened, stages.report(opened, invocation, report, folder=folder), folder)
     document = report.document
-    verdict = {True: "passed", False: "did not pass"}.get(document.get("passed", ""), "")
+    verdict = "did not pass" if document.get("passed") is False else ""
     url = document.get("url")
     if not isinstance(url, str):
         return verdict
     text = " ".join(str(document[key]) for key in ("name", "version") if key in document)
-    return link(text or "open", url)
+    return f"{verdict} {link(text or 'open', url)}".strip()
 
 
 def _run_link(opened: OpenRun, text: str, experiment_id: str, run_id: str | None) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from serving._figures import figures_table, headlines
+from serving._markdown import figure, table
+
 if TYPE_CHECKING:
-    from headrace.artifacts import Model
+    from headrace.artifacts import Evaluation, Model
     from headrace.lineage import InvocationRecord, RunRecord
 
 _MOST_LINES = 60
+_MOST_RESULTS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,43 +23,81 @@ class NodeLine:
 
     Args:
         node: Path of the node.
-        operator: Name of the operator.
         state: What became of it.
+        why: Why it was executed or reused, or what went wrong; links in Markdown.
         seconds: How long it took.
-        remark: More about it, in Markdown.
     """
 
     node: str
-    operator: str
     state: str
+    why: str
     seconds: float
-    remark: str = ""
 
     @classmethod
     def of(cls, invocation: InvocationRecord, remark: str = "") -> NodeLine:
         """Return the line of an invocation."""
         return cls(
             node=invocation.node,
-            operator=invocation.operator,
             state=invocation.state,
+            why=", ".join(text for text in (_first_line(invocation.message), remark) if text),
             seconds=invocation.seconds,
-            remark=remark or invocation.message.split("\n", 1)[0],
         )
 
 
 def flow_note(
-    run: RunRecord, lines: Sequence[NodeLine], *, prefect_url: str | None, message: str
+    run: RunRecord,
+    lines: Sequence[NodeLine],
+    *,
+    results: Sequence[str],
+    prefect_url: str | None,
+    message: str,
 ) -> str:
-    """Return the text of a flow's run: where to look, why it failed, what its nodes did."""
-    said = [f"Flow `{run.flow}`, run `run:{run.id}`, started by {run.actor or 'nobody known'}."]
-    if prefect_url:
-        said.append(f"[Flow run in Prefect]({prefect_url})")
-    said.append(f"Lineage: `headrace lineage run:{run.id}`")
+    """Return the text of a flow's run: what came of it, where to look, what its nodes did.
+
+    Args:
+        run: The run.
+        lines: Its nodes.
+        results: Selections and evaluations, in Markdown; they come first.
+        prefect_url: Page of the flow run in Prefect, None outside it.
+        message: Why it failed, else empty.
+    """
+    said = []
     if message:
         said.append("**Failed.**\n\n" + "\n".join(f"    {line}" for line in message.splitlines()))
+    said += results[:_MOST_RESULTS]
+    said.append(f"Flow `{run.flow}`, run `run:{run.id}`, by {run.actor or 'nobody named'}.")
+    if prefect_url:
+        said.append(f"[Flow run in Prefect]({prefect_url})")
+    said.append(f"Everything about it: `headrace explain run:{run.id[:12]}`")
     if lines:
         said.append(_node_table(lines))
     return "\n\n".join(said)
+
+
+def selection_said(name: str, chosen: Model, metric: str | None) -> str:
+    """Return which model was selected, as the first lines of a run's page say it.
+
+    Args:
+        name: The candidate's, as the runs are called.
+        chosen: The candidate.
+        metric: What it was selected by, None when that is not known.
+    """
+    card = chosen.card
+    value = None if metric is None else card.metrics.get(metric)
+    by = "" if value is None else f": {metric} {figure(value)} on validation"
+    return f"**Selected `{name}`**{by} ({card.flavor}, `artifact:{chosen.digest[:12]}`)."
+
+
+def evaluation_said(made: Evaluation, metric: str | None) -> str:
+    """Return an evaluation's one or two first figures with their intervals beside the baseline."""
+    document = made.document
+    names = headlines(document, first=metric)
+    if not names:
+        return ""
+    rows = document.get("rows")
+    on = f"{document.get('on', 'test')} set"
+    measured = "" if rows is None else f"\n\nMeasured on {rows:,} rows of the {on}."
+    return figures_table(document, names) + measured
 
 
 def selection_table(models: Sequence[Model], chosen: str) -> str:
@@ -67,12 +109,12 @@ def selection_table(models: Sequence[Model], chosen: str) -> str:
     """
     rows = selection_rows(models, chosen)
     metrics = list(dict.fromkeys(key for row in rows for key in row["metrics"]))
-    said = [_row(["", "model", "flavor", *metrics]), _row(["---"] * (3 + len(metrics)))]
-    for row in rows:
-        values = [_figure(row["metrics"].get(key)) for key in metrics]
-        selected = "selected" if row["selected"] else ""
-        said.append(_row([selected, row["model"][:12], row["flavor"], *values]))
-    return "\n".join(said)
+    cells = [
+        ["selected" if row["selected"] else "", row["model"][:12], row["flavor"]]
+        + [figure(row["metrics"].get(key)) for key in metrics]
+        for row in rows
+    ]
+    return table(["", "model", "flavor", *metrics], cells)
 
 
 def selection_rows(models: Sequence[Model], chosen: str) -> list[dict[str, Any]]:
@@ -90,29 +132,11 @@ def selection_rows(models: Sequence[Model], chosen: str) -> list[dict[str, Any]]
 
 
 def _node_table(lines: Sequence[NodeLine]) -> str:
-    said = [_row(["node", "operator", "state", "seconds", ""]), _row(["---"] * 5)]
-    said += [
-        _row([n.node, n.operator, n.state, f"{n.seconds:.2f}", n.remark])
-        for n in lines[:_MOST_LINES]
-    ]
-    if len(lines) > _MOST_LINES:
-        said.append(f"\nand {len(lines) - _MOST_LINES} more: `headrace lineage` lists them all.")
-    return "\n".join(said)
+    rows = [[n.node, n.state, n.why, f"{n.seconds:.2f}"] for n in lines[:_MOST_LINES]]
+    said = table(["node", "state", "why", "seconds"], rows)
+    left = len(lines) - len(rows)
+    return said + (f"\n\nand {left} more: `headrace explain` lists them all." if left else "")
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def link(text: str, url: str) -> str:
-    """Return a Markdown link."""
-    return f"[{text}]({url})"
-
-
-def readable(values: Mapping[str, Any]) -> str:
-    """Return values as one line, for a remark."""
-    return ", ".join(f"{key} {_figure(value)}" for key, value in values.items())
+def _first_line(text: str) -> str:
+    return text.split("\n", 1)[0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flows._tracking.notes import NodeLine
+from flows._tracking.records import test_first
 from flows._tracking.spool import Spool
 from headrace.lineage import RunRecord
 from serving._mlflow import MlflowServer
@@ -42,6 +43,10 @@ class OpenRun:
     _metrics: dict[str, float] = field(default_factory=dict)
     _tags: dict[str, str] = field(default_factory=dict)
     _datasets: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    _results: list[str] = field(default_factory=list)
+    _makers: dict[str, str] = field(default_factory=dict)
+    _criteria: dict[str, str] = field(default_factory=dict)
+    _plots: dict[str, dict[str, bytes]] = field(default_factory=dict)
     _claimed: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -52,6 +57,7 @@ class OpenRun:
         metrics: dict[str, float] | None = None,
         tags: dict[str, str] | None = None,
         datasets: dict[tuple[str, str], dict[str, Any]] | None = None,
+        result: str = "",
     ) -> None:
         """Gather what is sent when the run ends."""
         with self._lock:
@@ -59,6 +65,40 @@ class OpenRun:
             self._metrics |= metrics or {}
             self._tags |= tags or {}
             self._datasets |= datasets or {}
+            self._results += [result] if result else []
+
+    def made(self, digest: str, name: str) -> None:
+        """Remember what the run that trained a model is called."""
+        with self._lock:
+            self._makers.setdefault(digest, name)
+
+    def maker(self, digest: str) -> str:
+        """Return what the run that trained a model is called, or the model itself."""
+        return self._makers.get(digest, digest[:12])
+
+    def selected(self, digest: str, metric: str | None) -> None:
+        """Remember by which metric a model was selected."""
+        if metric is not None:
+            self._criteria[digest] = metric
+
+    def criterion(self, digest: object) -> str | None:
+        """Return the metric by which a model was selected; None when that is not known."""
+        return self._criteria.get(str(digest))
+
+    def evaluated(self, node: str, plots: dict[str, bytes]) -> None:
+        """Remember the plots of an evaluation; none of one that was reused."""
+        with self._lock:
+            self._plots[node] = plots
+
+    @property
+    def plots(self) -> dict[str, bytes]:
+        """The plots of the only evaluation, which the compare page is to show side by side."""
+        return next(iter(self._plots.values())) if len(self._plots) == 1 else {}
+
+    @property
+    def results(self) -> list[str]:
+        """What the run's page says first."""
+        return list(self._results)
 
     def claim(self, name: str, node: str) -> bool:
         """Say whether a node is the first, or the one, to have a name."""
@@ -82,8 +122,8 @@ class OpenRun:
 
     @property
     def datasets(self) -> list[dict[str, Any]]:
-        """Datasets that are to be sent, each once."""
-        return list(self._datasets.values())
+        """Datasets that are to be sent, each once; test sets first."""
+        return test_first(self._datasets.values())
 
     @functools.cached_property
     def experiment_ids(self) -> list[str]:

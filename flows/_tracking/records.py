@@ -121,6 +121,11 @@ def dataset(key: str, table: Tabular[Any]) -> dict[str, Any]:
     return {"tags": [{"key": "mlflow.data.context", "value": context}], "dataset": described}
 
 
+def test_first(datasets: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return datasets with the test sets before the others: MLflow's list shows only the first."""
+    return sorted(datasets, key=lambda described: described["tags"][0]["value"] != "test")
+
+
 def dataset_key(described: Mapping[str, Any]) -> tuple[str, str]:
     """Return the name and digest by which a metric names its dataset."""
     return described["dataset"]["name"], described["dataset"]["digest"]

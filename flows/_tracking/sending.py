@@ -6,13 +6,15 @@ parameters, metrics and datasets twice as once.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flows._tracking.stage import Metric, Stage
-from serving._mlflow import MlflowServer, pairs
+from headrace.errors import ServiceError
+from serving._mlflow import MlflowDown, MlflowServer, pairs
 from serving._models import create_logged_model, finish_logged_model, upload
 
 # MLflow's limits on one request
@@ -32,8 +34,20 @@ def send(server: MlflowServer, stage: Stage, folder: Path | None) -> str:
 
     Raises:
         MlflowDown: The server does not answer; the stage can be sent again.
-        MlflowRefusal: The server refuses something in it.
+        MlflowRefusal: The server refuses something in it; a run that the stage began is closed.
     """
+    try:
+        return _sent(server, stage, folder)
+    except MlflowDown:
+        raise
+    except BaseException:
+        if stage.new_run is not None and stage.run_id is not None:
+            with contextlib.suppress(ServiceError):
+                server.post("/runs/update", run_id=stage.run_id, status="FAILED")
+        raise
+
+
+def _sent(server: MlflowServer, stage: Stage, folder: Path | None) -> str:
     run_id = stage.run_id = stage.run_id or _create_run(server, stage)
     if folder is not None and stage.model is not None and stage.new_run is not None:
         if stage.model_id is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +16,10 @@ from serving._models import DIGEST_TAG, write_mlflow_model
 if TYPE_CHECKING:
     from headrace.artifacts import Evaluation, Model, Report, SelectedModel
     from headrace.lineage import InvocationRecord
+    from headrace.models import ModelCard
 
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """This is a prepared child run of a node that made a model.
-
-    Args:
-        stage: What to send.
-        summary: Its figures by name, which the parent shows too.
-    """
-
-    stage: Stage
-    summary: dict[str, float]
+# numbers among a model's notes by which no model is better
+_NO_FIGURES = frozenset({"threads"})
 
 
 def training(
@@ -40,7 +30,7 @@ def training(
     *,
     name: str,
     folder: Path,
-) -> Trained:
+) -> Stage:
     """Prepare the child run of a model: figures, data, plots and the model itself.
 
     Args:
@@ -56,7 +46,8 @@ def training(
     validated_on = next(
         (records.dataset_key(d) for d in datasets if d["tags"][0]["value"] == "validation"), None
     )
-    figures = _measured(model) | records.numbers_in(model.notes)
+    noted = records.numbers_in(model.notes)
+    figures = _measured(model) | {k: v for k, v in noted.items() if k not in _NO_FIGURES}
     validated = records.validation_metrics(model)
     metrics = [
         *(Metric(key=k, value=v, at_ms=at_ms, about_model=True) for k, v in figures.items()),
@@ -67,8 +58,9 @@ def training(
         *records.learning_metrics(model, at_ms),
     ]
     tags = _child_tags(opened, invocation, model)
+    tags |= {f"headrace.{k}": f"{v:g}" for k, v in noted.items() if k in _NO_FIGURES}
     write_mlflow_model(model, folder / "model")
-    stage = Stage(
+    return Stage(
         new_run=NewRun(
             experiment_id=opened.experiment_id,
             name=name,
@@ -84,11 +76,10 @@ def training(
             params=records.flattened(model.card.parameters),
             tags={key: value for key, value in tags.items() if key.startswith("headrace.")},
         ),
-        files=_draw(model.card.curves, model.card.importance, model.card.slices, folder / "files"),
+        files=_draw_card(model.card, folder / "files"),
         status="FINISHED",
         ended_ms=at_ms,
     )
-    return Trained(stage=stage, summary=figures | validated)
 
 
 def selection(
@@ -97,15 +88,19 @@ def selection(
     chosen: SelectedModel,
     inputs: records.Given,
     *,
+    metric: str | None,
     folder: Path | None,
 ) -> Stage:
-    """Prepare what a selection adds to the flow's run: the table, and the chosen one's figures.
+    """Prepare what a selection adds to the flow's run: the table, and what it went by.
+
+    All other figures of the candidates are on their own runs.
 
     Args:
         opened: The flow's run.
         invocation: The node that selected.
         chosen: The model that was selected.
         inputs: The candidates among them.
+        metric: What the selection went by, None when that is not known.
         folder: Empty; gets `files/`. None for a selection that was reused.
     """
     candidates = records.models_in(inputs)
@@ -117,7 +112,12 @@ def selection(
         table = notes.selection_table(candidates, chosen.digest)
         (place / f"{_file(invocation)}.md").write_text(table + "\n")
     at_ms = records.ended_ms(invocation)
-    figures = {f"{invocation.node}.{k}": v for k, v in records.validation_metrics(chosen).items()}
+    shown = {invocation.node: chosen, **{opened.maker(m.digest): m for m in candidates}}
+    figures = {
+        f"{name}.validation_{metric}": float(value)
+        for name, model in shown.items()
+        if metric is not None and (value := model.card.metrics.get(metric)) is not None
+    }
     return Stage(
         run_id=opened.mlflow_run_id,
         metrics=[Metric(key=records.name(k), value=v, at_ms=at_ms) for k, v in figures.items()],
@@ -170,9 +170,7 @@ def evaluation(
         place = folder / "files" / "evaluation" / _file(invocation)
         place.mkdir(parents=True)
         (place / "evaluation.json").write_text(json.dumps(document, indent=1))
-        curves = dict(document.get("curves") or {})
-        curves.setdefault("calibration", document.get("calibration") or {})
-        _draw(curves, {}, document.get("slices") or (), place)
+        _draw_evaluation(document, place)
     at_ms = records.ended_ms(invocation)
     return Stage(
         run_id=opened.mlflow_run_id,
@@ -184,9 +182,29 @@ def evaluation(
             records.name(f"{invocation.node}.{key}"): value
             for key, value in records.data_params(inputs).items()
         },
-        datasets=datasets,
+        datasets=records.test_first(datasets),
         files=folder is not None,
     )
+
+
+def plots_in(folder: Path | None) -> dict[str, bytes]:
+    """Return the plots that a stage's folder holds, by file name."""
+    return {} if folder is None else {p.name: p.read_bytes() for p in folder.rglob("*.png")}
+
+
+def plots_at_root(opened: OpenRun) -> Path | None:
+    """Write the plots of the only evaluation as files of the flow's run; None without any.
+
+    MLflow's compare page shows a file of two runs side by side where both have it at one path.
+    """
+    plots = opened.plots
+    if not plots:
+        return None
+    folder = opened.spool.new_folder()
+    (folder / "files").mkdir()
+    for name, content in plots.items():
+        (folder / "files" / name).write_bytes(content)
+    return folder
 
 
 def _child_params(
@@ -221,7 +239,8 @@ def _child_tags(opened: OpenRun, invocation: InvocationRecord, model: Model) -> 
         "headrace.state": invocation.state,
         DIGEST_TAG: model.digest,
         "mlflow.note.content": "Made by node "
-        f"`{invocation.node}` of run `run:{run.id}`: `headrace lineage run:{run.id}`",
+        f"`{invocation.node}` of run `run:{run.id}`: "
+        f"`headrace lineage run:{run.id[:12]}/{invocation.node}`",
         **process_tags(),
     }
     if invocation.reused_from:
@@ -245,10 +264,29 @@ def _measured(model: Model) -> dict[str, float]:
     }
 
 
-def _draw(
-    curves: Mapping[str, Any], importance: Mapping[str, float], slices: Any, to: Path
-) -> bool:
-    drawn = plots.draw_all(curves=curves, importance=importance, slices=tuple(slices))
+def _draw_card(card: ModelCard, to: Path) -> bool:
+    about = plots.About(on="validation", rows=card.validated_on.get("rows"), metrics=card.metrics)
+    drawn = plots.draw_all(
+        about, curves=card.curves, importance=card.importance, slices=card.slices
+    )
+    return _written(drawn, to)
+
+
+def _draw_evaluation(document: Mapping[str, Any], to: Path) -> bool:
+    about = plots.About(
+        on=document.get("on", "test"),
+        rows=document.get("rows"),
+        metrics=document.get("metrics") or {},
+    )
+    curves = dict(document.get("curves") or {})
+    curves.setdefault("calibration", document.get("calibration") or {})
+    drawn = plots.draw_all(
+        about, curves=curves, importance={}, slices=tuple(document.get("slices") or ())
+    )
+    return _written(drawn, to)
+
+
+def _written(drawn: Mapping[str, bytes], to: Path) -> bool:
     if drawn:
         to.mkdir(parents=True, exist_ok=True)
     for name, content in drawn.items():

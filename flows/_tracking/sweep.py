@@ -1,4 +1,4 @@
-"""This module closes the runs that a killed process left open, which MLflow would show forever."""
+"""This module closes what a killed process left open, which MLflow would show so forever."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 from flows._tracking.records import milliseconds
 from headrace.clock import current_clock
 from serving._mlflow import MlflowServer
+from serving._models import fail_logged_model
 
 HOST_TAG = "headrace.host"
 PROCESS_TAG = "headrace.process"
@@ -43,8 +44,21 @@ def sweep(server: MlflowServer, experiment_id: str) -> list[str]:
                 status="KILLED",
                 end_time=milliseconds(current_clock().now()),
             )
+            _fail_models(server, experiment_id, run_id)
             swept.append(run_id)
     return swept
+
+
+def _fail_models(server: MlflowServer, experiment_id: str, run_id: str) -> None:
+    """Close the models whose files a killed process was sending."""
+    answer = server.post(
+        "/logged-models/search",
+        experiment_ids=[experiment_id],
+        filter=f"source_run_id = '{run_id}'",
+    )
+    for found in answer.get("models", ()):
+        if found["info"]["status"] == "LOGGED_MODEL_PENDING":
+            fail_logged_model(server, found["info"]["model_id"])
 
 
 def _identity(pid: int) -> str | None:

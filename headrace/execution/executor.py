@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.artifacts import Artifact, Report
 from headrace.clock import current_clock
 from headrace.errors import UnknownNameError
+from headrace.execution.abandoned import close_abandoned, this_process
 from headrace.execution.keys import Keys
 from headrace.execution.node_run import NodeRun
 from headrace.execution.outcome import FlowRun, NodeOutcome
@@ -34,6 +35,7 @@ def run_plan(plan: Plan, session: Session) -> FlowRun:
         ServiceError: Lineage or the run log cannot be reached; nothing has run.
     """
     plan.require_sound()
+    close_abandoned(session.lineage)
     run = _record(plan, session)
     session.lineage.start_run(run)
     mlflow_run_id = None
@@ -84,7 +86,7 @@ def _record(plan: Plan, session: Session) -> RunRecord:
         actor=session.actor,
         seed=plan.seed,
         prefect_run_id=session.prefect_run_id,
-        machine=machine().to_json(),
+        machine={**machine().to_json(), **this_process()},
     )
 
 

@@ -145,5 +145,5 @@ def run_errand(errand: Errand) -> tuple[dict[str, Crossing], BaseException | Non
     try:
         made = call_here(errand.node, operator, inputs, errand.grants, errand.invocation)
         return {name: _kept(artifact, store) for name, artifact in made.items()}, None
-    except Exception as error:  # it is raised again where it can be recorded
+    except (Exception, SystemExit) as error:  # it is raised again where it can be recorded
         return {}, error

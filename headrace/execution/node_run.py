@@ -122,7 +122,7 @@ class NodeRun:
                 return reused or self._made(
                     node, operator, inputs, record=record, key=key, started=started
                 )
-        except Exception as error:  # whatever a body raises is the node's outcome, not ours
+        except (Exception, SystemExit) as error:  # whatever a body raises is the node's outcome
             return self._failed(record, error, started)
 
     def _made(
@@ -230,7 +230,9 @@ class NodeRun:
             invocation=record,
         )
 
-    def _failed(self, record: InvocationRecord, error: Exception, started: float) -> NodeOutcome:
+    def _failed(
+        self, record: InvocationRecord, error: BaseException, started: float
+    ) -> NodeOutcome:
         message = (
             str(error) if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"
         )

@@ -187,6 +187,8 @@ def _close_around_forks(reference: weakref.ref[Database]) -> None:
 def _remedy(said: str) -> str:
     if "full" in said:
         return "free some space on its disk, then run again."
+    if "disk I/O error" in said:
+        return "check its disk, and the limits on file sizes and quotas, then run again."
     if "locked" in said:
         return "another process holds it; wait for it to finish or end it, then run again."
     if "not a database" in said or "malformed" in said:

@@ -166,7 +166,7 @@ class Lineage:
             raise UnknownNameError(
                 f"Lineage knows no {kind or 'artifact'} '{digest[:12]}'.",
                 remedy="list runs with `headrace runs` and their artifacts with "
-                "`headrace lineage run:<id>`.",
+                "`headrace explain run:<id>`.",
             )
         return ArtifactRecord(**row._mapping)
 

@@ -82,7 +82,7 @@ def _node(
         what,
         name,
         connection.scalars(known),
-        remedy="name a node, or <node>.<output>; `headrace lineage run:<id>` lists them.",
+        remedy="name a node, or <node>.<output>; `headrace explain run:<id>` lists them.",
     )
 
 
@@ -136,7 +136,7 @@ def _unique(prefix: str, what: str, names: list[str]) -> str:
         raise UnknownNameError(
             f"There is no {what} '{prefix}'.",
             remedy="list the runs with `headrace runs` and what they made with "
-            "`headrace lineage run:<id>`.",
+            "`headrace explain run:<id>`.",
         )
     if len(names) > 1:
         shown = ", ".join(f"'{name}'" for name in names[:_LISTED])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from headrace import Evaluation, SelectedModel
+from headrace import Evaluation, Model, SelectedModel
 from headrace.calls import PlannedCall
 from headrace.errors import DataError, ParameterError, ServiceError
 from headrace.recording import Invocation, invoking
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Tested = tuple[SelectedModel, Evaluation]
 
 
-def test_a_registered_model_is_a_version_with_its_test_figures_and_an_alias(
+def test_a_registered_model_is_a_version_with_its_first_test_figures_and_an_alias(
     tested: Tested, name: str
 ) -> None:
     model, evaluation = tested
@@ -43,12 +44,57 @@ def test_a_registered_model_is_a_version_with_its_test_figures_and_an_alias(
         "created": True,
         "passed": True,
     }
-    assert version.url.endswith(f"/#/models/{name}/versions/1")
+    assert version.url.endswith(f"/#/models/{name}/versions/1?workflowType=machine_learning")
     assert version.digest == model.digest
     assert version.aliases == ("candidate",)
     assert float(version.tags["test_auc"]) == pytest.approx(auc["value"], abs=1e-5)
-    assert float(version.tags["test_auc_low"]) == pytest.approx(auc["low"], abs=1e-5)
+    assert version.tags.keys() == {
+        "headrace.digest",
+        "headrace.evaluation",
+        "test_auc",
+        "test_log_loss",
+    }
     assert version.tags["headrace.evaluation"] == evaluation.digest
+
+
+def test_a_versions_description_has_all_test_figures_the_settings_and_links(
+    tested: Tested, name: str, servers: Settings
+) -> None:
+    model, evaluation = tested
+
+    register(model, evaluation, name=name)
+
+    text = Registry().version(name, "1").description
+    document = evaluation.document
+    auc, over = document["metrics"]["auc"], document["differences"]["auc"]
+    assert text.startswith("Probability of `late` (class `1`) from 1 features, made with xgboost.")
+    assert (
+        f"| auc | {auc['value']:.4g} | {auc['low']:.4g} to {auc['high']:.4g} | 0.5 | "
+        f"{over['value']:+.4g} ({over['low']:.4g} to {over['high']:.4g}) |"
+    ) in text
+    assert {f"| {metric} |" in text for metric in document["metrics"]} == {True}
+    assert "Measured on the test set, 120 rows, 2013-01-01 to 2013-01-30" in text
+    assert "| max_depth | 1 |" in text
+    assert f"`headrace lineage artifact:{model.digest[:12]}`" in text
+    assert f"[Logged model]({servers.mlflow_url}/#/experiments/" in text
+
+
+def test_the_registered_model_is_described_in_one_line_which_people_may_change(
+    tested: Tested, name: str, servers: Settings
+) -> None:
+    from mlflow import MlflowClient
+
+    client: Any = MlflowClient(servers.mlflow_url)
+    register(*tested, name=name)
+    ours = client.get_registered_model(name).description
+    client.update_registered_model(name, "Ask Ada.")
+
+    register(*tested, name=name)
+
+    assert ours == (
+        "Probability of `late` (class `1`) from 1 features. The versions say how good each is."
+    )
+    assert client.get_registered_model(name).description == "Ask Ada."
 
 
 def test_registering_again_finds_the_version_and_moves_no_number(
@@ -74,7 +120,44 @@ def test_figures_that_changed_are_set_anew_on_the_version(tested: Tested, name: 
 
     register(model, Evaluation.of(document), name=name)
 
-    assert Registry().version(name, "1").tags["test_auc"] == "0.25"
+    version = Registry().version(name, "1")
+    assert version.tags["test_auc"] == "0.25"
+    assert "| auc | 0.25 | - | 0.5 |" in version.description
+
+
+def test_a_version_of_an_older_form_gets_its_description_when_it_is_registered_again(
+    tested: Tested, name: str, servers: Settings
+) -> None:
+    from mlflow import MlflowClient
+
+    client: Any = MlflowClient(servers.mlflow_url)
+    register(*tested, name=name)
+    before = Registry().version(name, "1").description
+    client.update_model_version(name, "1", "")
+
+    register(*tested, name=name)
+
+    assert Registry().version(name, "1").description == before
+
+
+def test_a_model_whose_files_cannot_be_written_is_not_left_pending(
+    tested: Tested, name: str, servers: Settings, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    client: Any = MlflowClient(servers.mlflow_url)
+    card = replace(tested[0].card, extra={"only": name})
+    fresh = Model.of({"model.ubj": tested[0].read("model.ubj")}, card=card)
+    evaluation = Evaluation.of({**tested[1].document, "model": fresh.digest})
+    blocked = tmp_path / "file"
+    blocked.touch()
+    experiment = client.create_experiment(name, artifact_location=(blocked / "models").as_uri())
+
+    with pytest.raises(ServiceError, match="cannot be written"):
+        register(SelectedModel.chosen(fresh), evaluation, name=name)
+
+    (model,) = client.search_logged_models([experiment])
+    assert model.status.name == "FAILED"
 
 
 def test_many_at_once_register_one_version(tested: Tested, name: str) -> None:
@@ -117,7 +200,6 @@ def test_the_model_of_the_training_run_is_registered_and_not_a_copy(
     from mlflow import MlflowClient
 
     from flows.tracking import MlflowRunLog
-    from headrace import Model
     from headrace.lineage import InvocationRecord, RunRecord
 
     model, evaluation = better
@@ -141,6 +223,13 @@ def test_the_model_of_the_training_run_is_registered_and_not_a_copy(
     assert version.run_id == logged.source_run_id
     assert client.get_run(logged.source_run_id).info.run_name == "train"
     assert version.tags["headrace.run"] == "run:r1"
+    view = "?workflowType=machine_learning"
+    address = f"{servers.mlflow_url}/#/experiments/{experiment.experiment_id}"
+    assert version.description.endswith(
+        f"\n\n[Logged model]({address}/models/{logged.model_id}{view}), "
+        f"[Training run train]({address}/runs/{logged.source_run_id}{view}), "
+        f"[Flow run {name} r1]({address}/runs/{parent}{view})"
+    )
 
 
 def test_without_an_alias_none_is_set(tested: Tested, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Real records for a real MLflow server: a tiny flow on 420 made-up flights."""
+"""Real records for a real MLflow server: a tiny flow on 950 made-up flights."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class Made:
 
 @pytest.fixture(scope="session")
 def made() -> Made:
-    train, validation = _flights(TrainSet, 1, 200), _flights(ValidationSet, 2, 100)
-    test = _flights(TestSet, 3, 120)
+    train, validation = _flights(TrainSet, 1, 200), _flights(ValidationSet, 2, 300)
+    test = _flights(TestSet, 3, 400)
     shallow = train_xgboost(train, validation, n_estimators=5, max_depth=1)
     deep = train_xgboost(train, validation, n_estimators=5, max_depth=3)
     selected, choice = select([shallow, deep], validation)
@@ -137,6 +137,7 @@ class Story:
             ],
             "started_at": START + timedelta(seconds=1),
             "seconds": 2.5,
+            "message": f"the code of '{node}' changed",
         }
         invocation = self.invocations[node] = InvocationRecord(**known | changes)
         self.log.node_finished(self.run, invocation, outputs or {}, inputs or {})
@@ -148,7 +149,9 @@ class Story:
         def how(node: str) -> dict[str, Any]:
             if reusing is None:
                 return {}
-            return {"state": "cached", "reused_from": reusing.invocations[node].id}
+            made_by = f"made by run {reusing.run.id[:8]}"
+            reused_from = reusing.invocations[node].id
+            return {"state": "cached", "reused_from": reused_from, "message": made_by}
 
         fitted_on: dict[str, Any] = {"train": made.train, "validation": made.validation}
         self.node("ingest", {"result": made.flights}, **how("ingest"))

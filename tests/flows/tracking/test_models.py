@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from headrace import Model
 from operators.scoring import load
-
-if TYPE_CHECKING:
-    from headrace import Model
 
 
 def _logged(client: Any, told: Any, model: Model) -> Any:
@@ -112,6 +112,29 @@ def test_scikit_learn_users_load_the_estimator_without_headrace(
     estimator = mlflow.sklearn.load_model(_logged(client, told, model).model_uri)
 
     assert list(estimator.classes_) == [0, 1]
+
+
+def test_the_example_is_json_whose_nulls_come_back_as_such(
+    story: Callable[..., Any], made: Any, client: Any, tracking_uri: str
+) -> None:
+    import mlflow.artifacts
+    import mlflow.pyfunc
+
+    example = {"wind": [None, 9.5], "carrier": ["AA", None]}
+    card = replace(made.deep.card, example=example)
+    model = Model.of({"model.ubj": made.deep.read("model.ubj")}, card=card)
+    told = story().start()
+    told.node("train", {"result": model}, {"train": made.train, "validation": made.validation})
+    told.finish()
+
+    uri = _logged(client, told, model).model_uri
+    folder = Path(mlflow.artifacts.download_artifacts(uri))
+    for name in ("input_example.json", "serving_input_example.json"):
+        held = json.loads((folder / name).read_text(), parse_constant=pytest.fail)
+        assert held.get("dataframe_split", held)["data"] == [[None, "AA"], [9.5, None]]
+    loaded = mlflow.pyfunc.load_model(uri)
+    answer = loaded.predict(loaded.input_example)
+    np.testing.assert_array_equal(answer["probability"], load(model).score(example))
 
 
 def test_mlflow_refuses_rows_that_lack_a_column(

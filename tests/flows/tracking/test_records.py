@@ -152,18 +152,71 @@ def test_curves_of_either_task_are_drawn_and_missing_ones_are_not() -> None:
         "roc": {"false_rate": [], "true_rate": []},
     }
     slices: list[dict[str, Any]] = [
-        {"column": "origin", "value": None, "rows": 5, "metrics": {"auc": None}},
-        {"column": "origin", "value": "EWR", "rows": 9, "metrics": {"auc": 0.7}},
+        {"column": "origin", "value": None, "rows": 500, "metrics": {"auc": None}},
+        {"column": "origin", "value": "EWR", "rows": 900, "metrics": {"auc": 0.7}},
     ]
 
-    drawn = plots.draw_all(curves=curves, importance={}, slices=slices)
+    drawn = plots.draw_all(plots.About(on="test"), curves=curves, importance={}, slices=slices)
 
     assert drawn.keys() == {"calibration.png", "residuals.png", "slices.png"}
     assert all(content.startswith(b"\x89PNG") for content in drawn.values())
 
 
 def test_a_model_without_curves_has_no_plots() -> None:
-    assert plots.draw_all(curves={}, importance={}, slices=()) == {}
+    about = plots.About(on="test")
+    few = ({"column": "origin", "value": "EWR", "rows": 99, "metrics": {"auc": 0.7}},)
+
+    assert plots.draw_all(about, curves={}, importance={}, slices=()) == {}
+    assert plots.draw_all(about, curves={}, importance={}, slices=few) == {}
+
+
+def _axes(**drawn: Any) -> dict[str, Any]:
+    """Return the axes of each plot on a test set of 1,234 rows."""
+    from matplotlib.figure import Figure
+
+    metrics = {"auc": {"value": 0.7396}, "average_precision": 0.55, "positive_rate": 0.25}
+    about = plots.About(on="test", rows=1234, metrics=metrics)
+    given: dict[str, Any] = {"curves": {}, "importance": {}, "slices": ()} | drawn
+    axes = {}
+    for name, draw in plots.drawings(about, *given.values()):
+        axes[name] = Figure().add_subplot()
+        draw(axes[name])
+    return axes
+
+
+def test_a_curve_says_its_area_and_what_it_was_measured_on() -> None:
+    curves = {
+        "roc": {"false_rate": [0.0, 1.0], "true_rate": [0.0, 1.0]},
+        "precision_recall": {"recall": [0.0, 1.0], "precision": [1.0, 0.25]},
+        "calibration": {"predicted": [0.1, 0.9], "observed": [0.2, 0.8], "rows": [61, 62]},
+    }
+
+    axes = _axes(curves=curves)
+
+    assert {name: drawn.get_title() for name, drawn in axes.items()} == {
+        "roc": "ROC, AUC 0.740\ntest set, 1,234 rows",
+        "precision_recall": "Precision and recall, AP 0.550\ntest set, 1,234 rows",
+        "calibration": "Calibration\ntest set, 1,234 rows",
+    }
+    base = axes["precision_recall"].get_lines()[0]
+    assert (base.get_linestyle(), set(base.get_ydata())) == ("--", {0.25})
+    assert base.get_label() == "chance: base rate 0.250"
+    assert axes["calibration"].get_lines()[1].get_label() == (
+        "model; a dot is 61 to 62 rows of like predictions"
+    )
+
+
+def test_groups_of_few_rows_are_left_out_and_the_title_says_so() -> None:
+    slices = [
+        {"column": "carrier", "value": value, "rows": rows, "metrics": {"auc": 0.7}}
+        for value, rows in (("AA", 100), ("HA", 99), ("OO", 17), ("UA", 1000))
+    ]
+
+    drawn = _axes(slices=slices)["slices"]
+
+    labels = [label.get_text() for label in drawn.get_yticklabels()]
+    assert labels == ["carrier=UA (1,000)", "carrier=AA (100)"]
+    assert drawn.get_title() == ("auc by group; 2 under 100 rows left out\ntest set, 1,234 rows")
 
 
 def test_the_selection_table_names_every_candidate_and_marks_the_chosen(made: Any) -> None:
@@ -196,9 +249,9 @@ def test_a_note_lists_sixty_nodes_at_most(lines: int) -> None:
     from headrace.lineage import RunRecord
 
     run = RunRecord(id="r1", flow="flight_delay", started_at=datetime(2026, 1, 1, tzinfo=UTC))
-    nodes = [notes.NodeLine(node=f"n{i}", operator="o", state="x", seconds=0) for i in range(lines)]
+    nodes = [notes.NodeLine(node=f"n{i}", state="x", why="", seconds=0) for i in range(lines)]
 
-    note = notes.flow_note(run, nodes, prefect_url=None, message="")
+    note = notes.flow_note(run, nodes, results=(), prefect_url=None, message="")
 
     assert note.count("\n| n") == min(lines, 61) - (lines == 61) + (lines > 0)
     assert ("and 1 more" in note) == (lines == 61)

@@ -56,6 +56,8 @@ def test_a_child_has_parameters_figures_and_what_the_compare_page_does_not_show_
     assert child.data.metrics["model_bytes"] == len(made.deep.read("model.ubj"))
     assert 0 < child.data.metrics["latency_p50_ms"] <= child.data.metrics["latency_p99_ms"]
     assert child.data.metrics["fit_seconds"] == made.deep.notes["fit_seconds"]
+    assert child.data.tags["headrace.threads"] == str(made.deep.notes["threads"])
+    assert "threads" not in child.data.metrics
     losses = client.get_metric_history(child.info.run_id, "validation_loss")
     assert [m.step for m in losses] == made.deep.card.curves["learning"]["round"]
     assert _files(client, child.info.run_id, "") >= {
@@ -81,7 +83,7 @@ def test_data_is_logged_with_the_digest_of_all_of_it_and_its_schema(
     columns = {c["name"]: c for c in json.loads(inputs["training"].schema)["mlflow_colspec"]}
     assert columns["wind"] == {"type": "double", "name": "wind", "required": False}
     parent = client.get_run(recorded.mlflow_run_id)
-    assert {e.dataset.name for e in parent.inputs.dataset_inputs} == {"ingest", "test"}
+    assert [e.dataset.name for e in parent.inputs.dataset_inputs] == ["test", "ingest"]
 
 
 def test_selection_and_evaluation_are_figures_and_files_of_the_parent(
@@ -93,25 +95,89 @@ def test_selection_and_evaluation_are_figures_and_files_of_the_parent(
     assert parent.data.metrics["test_auc_low"] == pytest.approx(auc["low"])
     assert parent.data.metrics["test_auc_high"] == pytest.approx(auc["high"])
     assert parent.data.metrics["test_baseline_auc"] == 0.5
-    assert parent.data.metrics["test_rows"] == 120
+    assert parent.data.metrics["test_rows"] == 400
     assert parent.data.tags["selected.select"] == made.selected.digest
     assert parent.data.tags["evaluate.data.test"] == made.test.digest
     assert parent.data.tags["ingest.data"] == made.flights.digest
-    assert parent.data.metrics["deep.validation_auc"] == pytest.approx(
-        made.deep.card.metrics["auc"]
-    )
+    plots = {"roc.png", "precision_recall.png", "calibration.png", "slices.png"}
     assert _files(client, recorded.mlflow_run_id, "evaluation/evaluate") == {
         "evaluation.json",
-        "roc.png",
-        "precision_recall.png",
-        "calibration.png",
-        "slices.png",
+        *plots,
     }
+    folders = {"evaluation", "selection", "reports"}
+    assert _files(client, recorded.mlflow_run_id, "") == folders | plots
     assert _files(client, recorded.mlflow_run_id, "selection") == {"select.json", "select.md"}
     assert _files(client, recorded.mlflow_run_id, "reports") == {"select.json"}
 
 
-def test_what_was_reused_gets_no_child_but_a_link_and_the_figures_of_the_run_that_made_it(
+def test_of_the_candidates_the_parent_has_only_the_metric_that_the_selection_used(
+    recorded: Any, made: Any, client: Any
+) -> None:
+    metrics = client.get_run(recorded.mlflow_run_id).data.metrics
+
+    validated = {key: value for key, value in metrics.items() if "validation" in key}
+    assert made.choice.document["metric"] == "log_loss"
+    assert validated == pytest.approx(
+        {
+            "select.validation_log_loss": made.selected.card.metrics["log_loss"],
+            "shallow.validation_log_loss": made.shallow.card.metrics["log_loss"],
+            "deep.validation_log_loss": made.deep.card.metrics["log_loss"],
+        }
+    )
+    assert all(key.startswith("test_") for key in metrics.keys() - validated.keys())
+
+
+def test_the_page_of_a_run_begins_with_the_selected_model_and_its_test_figures(
+    recorded: Any, made: Any, client: Any
+) -> None:
+    note = client.get_run(recorded.mlflow_run_id).data.tags["mlflow.note.content"]
+
+    document = made.evaluation.document
+    loss, baseline = document["metrics"]["log_loss"], document["baseline"]["log_loss"]
+    name = "deep" if made.selected.digest == made.deep.digest else "shallow"
+    selected, head, _, first, second, *_ = [line for line in note.splitlines() if line]
+    assert selected == (
+        f"**Selected `{name}`**: log_loss {made.selected.card.metrics['log_loss']:.4g} on "
+        f"validation (xgboost, `artifact:{made.selected.digest[:12]}`)."
+    )
+    assert head == "| test | value | interval (95%) | baseline | over baseline |"
+    assert first.startswith(
+        f"| log_loss | {loss['value']:.4g} | {loss['low']:.4g} to {loss['high']:.4g} | "
+        f"{baseline:.4g} |"
+    )
+    assert second.startswith("| auc |")
+    assert "Measured on 400 rows of the test set." in note
+
+
+def test_the_page_of_a_run_says_why_each_node_was_executed(recorded: Any, client: Any) -> None:
+    note = client.get_run(recorded.mlflow_run_id).data.tags["mlflow.note.content"]
+
+    assert "| node | state | why | seconds |" in note
+    assert "| ingest | executed | the code of 'ingest' changed | 2.50 |" in note
+    assert "| select | executed | the code of 'select' changed | 2.50 |" in note
+    child = next(iter(_children(client, recorded.mlflow_run_id).values())).info
+    assert (
+        f"| {child.run_name} | executed | the code of '{child.run_name}' changed, "
+        f"[training run]({recorded.log.links(recorded.run.id).experiment.partition('?')[0]}"
+        f"/{child.run_id}?workflowType=machine_learning) | 2.50 |"
+    ) in note
+
+
+def test_plots_of_several_evaluations_stay_in_their_folders(
+    story: Callable[..., Any], made: Any, client: Any
+) -> None:
+    told = story().start()
+    given = {"model": made.selected, "test": made.test}
+
+    told.node("first", {"result": made.evaluation}, given)
+    told.node("second", {"result": made.evaluation}, given)
+    told.finish()
+
+    assert _files(client, told.mlflow_run_id, "") == {"evaluation"}
+    assert _files(client, told.mlflow_run_id, "evaluation") == {"first", "second"}
+
+
+def test_what_was_reused_gets_no_child_but_a_link_to_the_run_that_made_it(
     story: Callable[..., Any], recorded: Any, made: Any, client: Any
 ) -> None:
     second = story().start()
@@ -123,14 +189,15 @@ def test_what_was_reused_gets_no_child_but_a_link_and_the_figures_of_the_run_tha
     assert _children(client, second.mlflow_run_id) == {}
     parent = client.get_run(second.mlflow_run_id)
     link = parent.data.tags["headrace.reused.deep"]
-    assert link.endswith(f"/#/experiments/{maker.info.experiment_id}/runs/{maker.info.run_id}")
-    assert f"[made by this run]({link})" in parent.data.tags["mlflow.note.content"]
-    copied = {k: parent.data.metrics[f"deep.{k}"] for k in maker.data.metrics}
-    assert copied == maker.data.metrics
+    assert link.endswith(
+        f"/#/experiments/{maker.info.experiment_id}/runs/{maker.info.run_id}"
+        "?workflowType=machine_learning"
+    )
+    why = f"made by run {recorded.run.id[:8]}, [training run]({link})"
+    assert f"| deep | cached | {why} | 2.50 |" in parent.data.tags["mlflow.note.content"]
     before = client.get_run(recorded.mlflow_run_id).data
-    assert {k: v for k, v in parent.data.metrics.items() if k.startswith("test_")} == {
-        k: v for k, v in before.metrics.items() if k.startswith("test_")
-    }
+    assert parent.data.metrics == before.metrics
+    assert [e.dataset.name for e in parent.inputs.dataset_inputs] == ["test", "ingest"]
     digests = {k: v for k, v in before.tags.items() if not k.startswith(("mlflow.", "headrace."))}
     assert digests.keys() >= {"deep.code", "deep.model", "ingest.data", "selected.select"}
     assert parent.data.tags.items() >= (digests.items() - _prefect(before).items())
@@ -160,15 +227,18 @@ def test_a_failed_flow_keeps_what_was_done_and_says_why(
 
     told.node("shallow", {"result": made.shallow}, fitted_on)
     told.node("deep", {}, fitted_on, state="failed", message="Out of memory.\n  Fix: Use less.")
-    told.finish("failed", "Node 'deep' failed: Out of memory.", nodes_failed=1)
+    told.finish("failed", "deep: Out of memory.\n  Fix: Use less.", failed=1)
 
     parent = client.get_run(told.mlflow_run_id)
     assert parent.info.status == "FAILED"
-    assert parent.data.tags["headrace.message"] == "Node 'deep' failed: Out of memory."
+    assert parent.data.tags["headrace.message"] == "deep: Out of memory.\n  Fix: Use less."
     note = parent.data.tags["mlflow.note.content"]
-    assert "| deep | deep | failed | 2.50 | Out of memory. |" in note
-    assert parent.data.metrics["nodes_failed"] == 1
+    assert note.startswith("**Failed.**\n\n    deep: Out of memory.\n      Fix: Use less.\n\n")
+    assert "| deep | failed | Out of memory. | 2.50 |" in note
+    assert parent.data.tags["headrace.failed"] == "1"
     assert _children(client, told.mlflow_run_id).keys() == {"shallow"}
+    logged = client.search_logged_models([parent.info.experiment_id])
+    assert [model.status.name for model in logged] == ["READY"]
 
 
 def test_links_lead_to_the_run_the_experiment_and_prefect(
@@ -178,8 +248,9 @@ def test_links_lead_to_the_run_the_experiment_and_prefect(
 
     parent = client.get_run(recorded.mlflow_run_id)
     experiment = f"{mlflow_url}/#/experiments/{parent.info.experiment_id}/runs"
-    assert links.experiment == experiment
-    assert links.run == f"{experiment}/{recorded.mlflow_run_id}"
+    view = "?workflowType=machine_learning"
+    assert links.experiment == f"{experiment}{view}"
+    assert links.run == f"{experiment}/{recorded.mlflow_run_id}{view}"
     prefect = parent.data.tags["prefect.flow_run_url"]
     assert prefect.endswith("/runs/flow-run/0192-abc")
     assert f"({prefect})" in parent.data.tags["mlflow.note.content"]
@@ -200,7 +271,9 @@ def test_parameters_of_the_flow_the_plan_and_the_summary_are_kept(
     assert parent.data.params["long"] == "x" * 5999 + "…"
     assert parent.data.tags["headrace.plan.nodes"] == "20"
     assert parent.data.tags["headrace.plan.digest"] == "abc"
-    assert parent.data.metrics == {"executed": 3.0, "seconds": 1.5}
+    assert parent.data.metrics == {}
+    assert parent.data.tags["headrace.executed"] == "3"
+    assert parent.data.tags["headrace.seconds"] == "1.5"
     assert parent.data.tags["headrace.machine"] == "two cores"
 
 

@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from flows._tracking.sending import send
+from flows._tracking.stage import NewRun, Stage, StagedModel
 from flows.tracking import MlflowRunLog
 from headrace.errors import ServiceError
+from serving._mlflow import server_at
+from serving._models import write_mlflow_model
 
 _PREAMBLE = """
 import sys
@@ -134,7 +138,13 @@ def test_what_happens_while_the_server_is_away_is_sent_with_the_next_run(
         [parent.info.experiment_id], f"tags.`headrace.digest` = '{made.deep.digest}'"
     )
     assert model.status.name == "READY"
-    assert {e.path for e in client.list_artifacts(told.mlflow_run_id)} == {"evaluation"}
+    assert {e.path for e in client.list_artifacts(told.mlflow_run_id)} == {
+        "evaluation",
+        "roc.png",
+        "precision_recall.png",
+        "calibration.png",
+        "slices.png",
+    }
     assert list((tmp_path / "spool" / "mlflow").glob("*/stage.json")) == []
 
 
@@ -151,7 +161,6 @@ def test_a_server_that_comes_back_before_the_end_gets_everything_at_the_end(
 
     parent = client.get_run(told.mlflow_run_id)
     assert parent.info.status == "FINISHED"
-    assert parent.data.metrics["deep.validation_auc"] == made.deep.card.metrics["auc"]
     children = client.search_runs(
         [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{told.mlflow_run_id}'"
     )
@@ -173,6 +182,42 @@ def test_a_record_that_the_server_refuses_is_set_aside_and_the_flow_goes_on(
 
     assert len(list((tmp_path / "spool" / "mlflow" / "refused").glob("*/stage.json"))) == 2
     assert "must be in the 'active' state" in caplog.text
+
+
+def test_a_model_that_cannot_be_sent_is_marked_as_failed_and_so_is_its_run(
+    story: Callable[..., Any], made: Any, client: Any, mlflow_url: str, tmp_path: Path
+) -> None:
+    told = story().start()
+    experiment_id = client.get_run(told.mlflow_run_id).info.experiment_id
+    write_mlflow_model(made.deep, tmp_path / "model")
+    (tmp_path / "model" / "MLmodel").unlink()
+    stage = Stage(
+        new_run=NewRun(experiment_id=experiment_id, name="train", started_ms=0, tags={}),
+        model=StagedModel(name="train", flavor="xgboost", params={}, tags={}),
+    )
+
+    with pytest.raises(Exception, match="MLmodel"):
+        send(server_at(mlflow_url), stage, tmp_path)
+
+    (model,) = client.search_logged_models([experiment_id])
+    assert model.status.name == "FAILED"
+    assert client.get_run(stage.run_id).info.status == "FAILED"
+
+
+def test_a_model_whose_process_was_killed_is_closed_by_the_next_run(
+    story: Callable[..., Any], client: Any, mlflow_url: str, tmp_path: Path
+) -> None:
+    told = story()
+    _python(_KILLED, mlflow_url, str(tmp_path), told.run.flow)
+    experiment_id = client.get_experiment_by_name(told.run.flow).experiment_id
+    (orphan,) = client.search_runs([experiment_id])
+    model = client.create_logged_model(
+        experiment_id, name="train", source_run_id=orphan.info.run_id
+    )
+
+    told.start()
+
+    assert client.get_logged_model(model.model_id).status.name == "FAILED"
 
 
 def test_a_run_whose_process_was_killed_is_closed_by_the_next_one(

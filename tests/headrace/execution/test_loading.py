@@ -137,12 +137,12 @@ def test_an_error_of_a_reference_says_what_would_have_been_right(finished: FlowR
     assert told(f"run:{finished.id}/juge") == (
         UnknownNameError,
         f"There is no node of the run {short} 'juge'. Did you mean 'judge'?\n"
-        "  Fix: name a node, or <node>.<output>; `headrace lineage run:<id>` lists them.",
+        "  Fix: name a node, or <node>.<output>; `headrace explain run:<id>` lists them.",
     )
     assert told("latest:trips_flow/cuont") == (
         UnknownNameError,
         "There is no finished node of the flow 'trips_flow' 'cuont'. Did you mean 'count'?\n"
-        "  Fix: name a node, or <node>.<output>; `headrace lineage run:<id>` lists them.",
+        "  Fix: name a node, or <node>.<output>; `headrace explain run:<id>` lists them.",
     )
     assert told("latest:trip_flow/count") == (
         UnknownNameError,
@@ -169,13 +169,13 @@ def test_an_error_of_a_reference_says_what_would_have_been_right(finished: FlowR
         UnknownNameError,
         "There is no run 'zzzz'.\n"
         "  Fix: list the runs with `headrace runs` and what they made with "
-        "`headrace lineage run:<id>`.",
+        "`headrace explain run:<id>`.",
     )
     assert told("artifact:zzzz") == (
         UnknownNameError,
         "There is no artifact 'zzzz'.\n"
         "  Fix: list the runs with `headrace runs` and what they made with "
-        "`headrace lineage run:<id>`.",
+        "`headrace explain run:<id>`.",
     )
 
 

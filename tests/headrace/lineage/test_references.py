@@ -101,19 +101,19 @@ def test_a_reference_names_an_artifact(lineage: Lineage, ref: str, expected: tup
         pytest.param(
             "run:9",
             "There is no run '9'.\n  Fix: list the runs with `headrace runs` and what they made "
-            "with `headrace lineage run:<id>`.",
+            "with `headrace explain run:<id>`.",
             id="no run",
         ),
         pytest.param(
             "run:",
             "There is no run ''.\n  Fix: list the runs with `headrace runs` and what they made "
-            "with `headrace lineage run:<id>`.",
+            "with `headrace explain run:<id>`.",
             id="nothing",
         ),
         pytest.param(
             "run:7f01/splt",
             "There is no node of the run 7f01 'splt'. Did you mean 'split'?\n"
-            "  Fix: name a node, or <node>.<output>; `headrace lineage run:<id>` lists them.",
+            "  Fix: name a node, or <node>.<output>; `headrace explain run:<id>` lists them.",
             id="a node misspelt",
         ),
         pytest.param(
