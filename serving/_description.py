@@ -28,7 +28,7 @@ def version_tags(evaluation: Evaluation) -> dict[str, str]:
 
 
 def version_text(model: Model, evaluation: Evaluation) -> str:
-    """Return what a version's page says: how good the model is, on what, and what it is made of."""
+    """Return a version's page: how good the model is, on what, and what it is made of."""
     card, document = model.card, evaluation.document
     said = [f"{_kind(card)}, made with {card.flavor}."]
     if document.get("metrics"):

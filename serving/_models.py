@@ -144,7 +144,7 @@ def fail_logged_model(server: MlflowServer, model_id: str) -> None:
 
 
 def links_of(server: MlflowServer, model_id: str) -> list[tuple[str, str]]:
-    """Return text and address of a logged model and the runs that made it, as far as they exist."""
+    """Return text and address of a logged model and of those runs of it that exist."""
     found = []
     try:
         info = server.get(f"/logged-models/{model_id}")["model"]["info"]

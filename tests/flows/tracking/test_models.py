@@ -120,7 +120,7 @@ def test_the_example_is_json_whose_nulls_come_back_as_such(
     import mlflow.artifacts
     import mlflow.pyfunc
 
-    example = {"wind": [None, 9.5], "carrier": ["AA", None]}
+    example: dict[str, list[Any]] = {"wind": [None, 9.5], "carrier": ["AA", None]}
     card = replace(made.deep.card, example=example)
     model = Model.of({"model.ubj": made.deep.read("model.ubj")}, card=card)
     told = story().start()
