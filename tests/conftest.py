@@ -52,8 +52,11 @@ class _Leaving:
 
     def __init__(self) -> None:
         self.code = 1
+        self._process = os.getpid()
 
     def __call__(self) -> None:
+        if os.getpid() != self._process:
+            return  # a fork runs these too, and has an end of its own
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(self.code)
@@ -73,6 +76,15 @@ def servers() -> Iterator[Settings]:
     _services.up(only=("prefect", "mlflow"))
     yield settings()
     _services.down()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def environment_as_before() -> Iterator[None]:
+    """Undo what a module's flow runs put into the environment for Prefect and MLflow."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -85,8 +85,11 @@ class _Leaving:
 
     def __init__(self) -> None:
         self.code = 0
+        self._process = os.getpid()
 
     def __call__(self) -> None:
+        if os.getpid() != self._process:
+            return  # a fork runs these too, and has an end of its own
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(self.code)
