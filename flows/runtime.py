@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from flows._services.environment import apply_client_environment
-from headrace.artifacts import Artifact, Partitions, Tabular
 from headrace.errors import HeadraceError, ServiceError
 from headrace.execution import FlowRun, NodeOutcome, Observer, Session, run_plan
 from headrace.settings import settings
@@ -302,20 +301,10 @@ def _task_run_name() -> str:
     return _current.get()[0]
 
 
-def _described(artifact: Artifact) -> str:
-    if isinstance(artifact, Partitions):
-        return f"{len(artifact.items)} partitions"
-    rows = f" of {artifact.rows:,} rows" if isinstance(artifact, Tabular) else ""
-    return f"{artifact.kind}{rows} artifact:{artifact.digest[:12]}"
-
-
 def _task_body() -> State[Any]:
-    from prefect import get_run_logger
     from prefect.states import Completed, Failed
 
     outcome = _current.get()[1]()
-    made = ", ".join(f"{name}: {_described(a)}" for name, a in outcome.outputs.items())
-    get_run_logger().info("%s: %s%s", outcome.state, outcome.message, f" → {made}" if made else "")
     if outcome.state == "failed":
         return Failed(message=outcome.message)
     return Completed(name=_STATE_NAMES.get(outcome.state), message=outcome.message)
