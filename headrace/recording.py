@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -47,6 +47,7 @@ class Invocation:
         flow: Name of the flow.
         mlflow_run_id: The run in MLflow, None when nothing is logged.
         prefect_run_id: The flow run in Prefect, None outside it.
+        tell: Passes a line about how far it is to those who watch; None when nobody does.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class Invocation:
     flow: str
     mlflow_run_id: str | None = None
     prefect_run_id: str | None = None
+    tell: Callable[[str], None] | None = None
 
 
 _invocation: ContextVar[Invocation | None] = ContextVar("headrace_invocation", default=None)
@@ -62,6 +64,17 @@ _invocation: ContextVar[Invocation | None] = ContextVar("headrace_invocation", d
 def current_invocation() -> Invocation | None:
     """Return the invocation whose body is running, None in a REPL or a test."""
     return _invocation.get()
+
+
+def say(text: str) -> None:
+    """Tell those who watch the run how far the running body is; outside a run nobody hears it.
+
+    Args:
+        text: One short line, such as "12,000 of 55,000 flights, 2013-11-14".
+    """
+    invocation = _invocation.get()
+    if invocation is not None and invocation.tell is not None:
+        invocation.tell(text)
 
 
 @contextlib.contextmanager

@@ -18,8 +18,19 @@ _LONGEST_VALUE = 60
 _MOST_PARAMETERS = 30
 
 
-def version_tags(evaluation: Evaluation) -> dict[str, str]:
-    """Return what a version can be searched by: its evaluation and one or two test metrics."""
+def version_tags(model: Model, evaluation: Evaluation | None) -> dict[str, str]:
+    """Return what a version can be searched by: its evaluation and one or two metrics.
+
+    They are those of the test set, or where there is no evaluation those of the validation set.
+    """
+    if evaluation is None:
+        card = model.card
+        names = ("log_loss", "auc") if card.task == "classification" else ("rmse", "mae")
+        return {
+            f"validation_{name}": f"{card.metrics[name]:.6g}"
+            for name in names
+            if name in card.metrics
+        }
     document = evaluation.document
     on, metrics = document.get("on", "test"), document.get("metrics") or {}
     figures = {name: value_of(metrics[name]) for name in headlines(document)}
@@ -27,9 +38,10 @@ def version_tags(evaluation: Evaluation) -> dict[str, str]:
     return {"headrace.evaluation": evaluation.digest, **shown}
 
 
-def version_text(model: Model, evaluation: Evaluation) -> str:
+def version_text(model: Model, evaluation: Evaluation | None) -> str:
     """Return a version's page: how good the model is, on what, and what it is made of."""
-    card, document = model.card, evaluation.document
+    card = model.card
+    document = _validated(card) if evaluation is None else evaluation.document
     said = [f"{_kind(card)}, made with {card.flavor}."]
     if document.get("metrics"):
         said += [figures_table(document), _measured(document)]
@@ -39,6 +51,10 @@ def version_text(model: Model, evaluation: Evaluation) -> str:
     said += [f"Packages: {packages}"] if packages else []
     said.append(f"Lineage: `headrace lineage artifact:{model.digest[:12]}`")
     return "\n\n".join(said)
+
+
+def _validated(card: ModelCard) -> dict[str, Any]:
+    return {"on": "validation", "task": card.task, "metrics": dict(card.metrics)}
 
 
 def name_text(model: Model) -> str:
@@ -57,6 +73,8 @@ def _kind(card: ModelCard) -> str:
 
 def _measured(document: Mapping[str, Any]) -> str:
     measured, rows = document.get("set") or {}, document.get("rows")
+    if document.get("on") == "validation":
+        return "Measured on the validation set only: the test set is opened for the selected model."
     said = f"Measured on the {document.get('on', 'test')} set"
     said += "" if rows is None else f", {rows:,} rows"
     if measured.get("from") and measured.get("to"):

@@ -84,6 +84,10 @@ class MlflowServer:
         """Change; raises as `post` does."""
         return self._call("PATCH", path, json=body)
 
+    def delete(self, path: str, **body: Any) -> dict[str, Any]:
+        """Remove; raises as `post` does."""
+        return self._call("DELETE", path, json=body)
+
     def put_artifact(self, path: str, file: Path) -> None:
         """Send a file to the server's artifact store.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from headrace import Evaluation, Report, SelectedModel, operator
+from headrace import Evaluation, Model, Report, operator
 from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, ParameterError
 from headrace.recording import current_invocation
 from serving._description import name_text, version_tags, version_text
+from serving.bundles import keep_bundle
 from serving.registry import About, Origin, Registry, Version, require_alias, require_name
 
 
@@ -31,9 +32,13 @@ def _check_names(call: PlannedCall) -> Sequence[Finding]:
 
 @operator(effect=True, check=_check_names)
 def register(
-    model: SelectedModel, evaluation: Evaluation, *, name: str, alias: str | None = "candidate"
+    model: Model,
+    evaluation: Evaluation | None = None,
+    *,
+    name: str,
+    alias: str | None = "candidate",
 ) -> Report:
-    """Register the selected model with its test figures, as a version in the model registry.
+    """Register a model with its test figures, as a version in the model registry.
 
     The same model is one version, however often the flow runs: a repeat finds the version and sets
     its figures and alias again. The alias is "candidate" and not "champion", because registering
@@ -42,34 +47,41 @@ def register(
     Args:
         model: The model.
         evaluation: Its evaluation on the test set. One or two metrics become tags of the version;
-            all of them, with intervals, stand in its description.
+            all of them, with intervals, stand in its description. None for a model that was not
+            selected: it may challenge, and its version shows the figures of the validation set.
         name: Name in the registry; letters, digits, `_`, `-` and `.`.
         alias: What the version is for; it moves here from the version that had it. None sets none.
 
     Returns:
-        name, version, uri, url, digest, alias, created (whether the version is new), passed.
+        name, version, uri, url, digest, alias, created (whether the version is new), passed; and
+        the `runtime` that was measured to be fastest, with the figures of all.
 
     Raises:
         ParameterError: The name or alias is not allowed.
-        DataError: The evaluation is of another model.
+        DataError: The evaluation is of another model, or the written model does not answer as the
+            trained one does.
         ServiceError: The MLflow server does not answer.
     """
     if alias is not None:
         require_alias(alias)
-    _refuse_another_models(evaluation, model)
+    if evaluation is not None:
+        _refuse_another_models(evaluation, model)
     registry = Registry()
     about = About(
-        tags=version_tags(evaluation),
+        tags=version_tags(model, evaluation),
         text=version_text(model, evaluation),
         name_text=name_text(model),
     )
     version, created = registry.register(model, name=name, about=about, origin=_origin(name))
     if alias is not None:
         registry.set_alias(name, alias, version.version)
-    return Report.of(_described(version, alias) | {"created": created, "passed": True})
+    runtime = keep_bundle(model, name=name, version=version.version).to_json()
+    return Report.of(
+        _described(version, alias) | {"created": created, "runtime": runtime, "passed": True}
+    )
 
 
-def _refuse_another_models(evaluation: Evaluation, model: SelectedModel) -> None:
+def _refuse_another_models(evaluation: Evaluation, model: Model) -> None:
     of = evaluation.document.get("model", model.digest)
     if of != model.digest:
         raise DataError(

@@ -200,6 +200,17 @@ class Registry:
         if alias not in has.aliases:
             self._server.post("/registered-models/alias", name=name, alias=alias, version=version)
 
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Take an alias from whichever version has it; without one, nothing happens.
+
+        Raises:
+            ParameterError: The alias is not allowed.
+            UnknownNameError: Nothing is registered under the name.
+        """
+        require_alias(alias)
+        if any(alias in version.aliases for version in self.versions(name)):
+            self._server.delete("/registered-models/alias", name=name, alias=alias)
+
     def names(self) -> list[str]:
         """Return the names under which something is registered."""
         found, token = [], ""

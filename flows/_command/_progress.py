@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from headrace.clock import current_clock
+
 if TYPE_CHECKING:
     from flows._command._screen import Activity
     from headrace.execution import NodeOutcome
     from headrace.plan import Node, Plan
 
 _COLUMNS = 120
+_SECONDS_BETWEEN_LINES = 5.0
 _MARKS = {"executed": "✓", "cached": "○", "skipped": "-", "failed": "✗"}
 
 
@@ -27,6 +30,7 @@ class Progress:
         self._running: dict[str, Node] = {}
         self._total = self._done = self._width = 0
         self._lock = threading.Lock()
+        self._said_at = float("-inf")
 
     def run_started(self, run_id: str, plan: Plan) -> None:
         """Say which run begins."""
@@ -40,6 +44,17 @@ class Progress:
         with self._lock:
             self._running[node.path] = node
             self._say()
+
+    def node_says(self, node: Node, text: str) -> None:
+        """Show how far a node is; where lines stay, not more than one every few seconds."""
+        with self._lock:
+            if self._quiet:
+                return
+            self._shown.doing(f"{self._done}/{self._total} · {node.path}: {text}")
+            now = current_clock().monotonic()
+            if now - self._said_at >= _SECONDS_BETWEEN_LINES:
+                self._said_at = now
+                self._shown.happening(f"    {node.path}: {text}")
 
     def node_finished(self, node: Node, outcome: NodeOutcome) -> None:
         """Write how a node ended."""

@@ -18,6 +18,9 @@ class Activity(Protocol):
     def doing(self, text: str) -> None:
         """Replace what is said to be going on; shown on a terminal only."""
 
+    def happening(self, text: str) -> None:
+        """Write a line about what is going on; where `doing` shows it, nothing."""
+
 
 def write(text: str = "") -> None:
     """Write a line to standard output, at once."""
@@ -56,6 +59,9 @@ def activity() -> Iterator[Activity]:
             def doing(self, text: str) -> None:
                 moving.update(text)
 
+            def happening(self, text: str) -> None:
+                """Say nothing: the moving line says it."""
+
         yield _Moving()
 
 
@@ -65,3 +71,6 @@ class _Lines:
 
     def doing(self, text: str) -> None:
         """Say nothing: in a file, a line for each moment is noise."""
+
+    def happening(self, text: str) -> None:
+        write(text)

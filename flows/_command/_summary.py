@@ -19,6 +19,7 @@ def write_summary(run: FlowRun) -> None:
     _screen.write()
     _write_models(run)
     _write_evaluations(run)
+    _write_told(run)
     counts = ", ".join(
         f"{count} {state}"
         for state in ("executed", "cached", "skipped", "failed")
@@ -64,6 +65,22 @@ def _write_evaluations(run: FlowRun) -> None:
         for artifact in outcome.outputs.values():
             if isinstance(artifact, Evaluation):
                 _write_evaluation(path, artifact.document)
+
+
+def _write_told(run: FlowRun) -> None:
+    """Write what reports themselves tell in sentences."""
+    from headrace.artifacts import Report
+
+    told = [
+        str(artifact.document["told"])
+        for outcome in run.outcomes.values()
+        for artifact in outcome.outputs.values()
+        if isinstance(artifact, Report) and artifact.document.get("told")
+    ]
+    for text in told:
+        _screen.write(text)
+    if told:
+        _screen.write()
 
 
 def _write_evaluation(path: str, document: Mapping[str, Any]) -> None:

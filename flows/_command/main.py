@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from flows._command import down, explain, flows, lineage, plan, run, runs, status, up
+from flows._command import down, endpoint, explain, flows, lineage, plan, run, runs, status, up
 from headrace.errors import HeadraceError
 
 _DEBUG = "--debug"
@@ -38,6 +38,7 @@ app.command("run")(run.run)
 app.command("runs")(runs.runs)
 app.command("explain")(explain.explain)
 app.command("lineage")(lineage.lineage)
+app.add_typer(endpoint.app, name="endpoint")
 
 
 @app.callback()

@@ -13,6 +13,7 @@ from flows._services.environment import (
     mlflow_environment,
     prefect_environment,
     runner_environment,
+    serving_environment,
 )
 from headrace.errors import UnknownNameError
 from headrace.settings import Settings
@@ -58,7 +59,7 @@ class Service:
 
 def services(of: Settings) -> tuple[Service, ...]:
     """Return all services of these settings, in the order in which they can be started."""
-    return _prefect(of), _mlflow(of), _runner(of)
+    return _prefect(of), _mlflow(of), _runner(of), _serving(of)
 
 
 def chosen(of: Settings, only: tuple[str, ...]) -> tuple[Service, ...]:
@@ -152,4 +153,15 @@ def _runner(of: Settings) -> Service:
         url=f"{of.prefect_url}/deployments",
         ready_file=of.run_folder / "runner.ready",
         needs=("prefect",),
+    )
+
+
+def _serving(of: Settings) -> Service:
+    return Service(
+        name="serving",
+        title="Ray Serve",
+        command=(*_PYTHON, "serving.host"),
+        folder=of.home / "serving",
+        environment=serving_environment(of),
+        ready_file=of.run_folder / "serving.ready",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from headrace.settings import Settings, inherited_environment, settings
+from serving.deployment import ray_environment
 
 _QUIET = {
     # without this, threads that wait for work keep a small machine busy: 17 times slower, measured
@@ -81,6 +82,11 @@ def mlflow_environment(of: Settings) -> dict[str, str]:
 def runner_environment(of: Settings) -> dict[str, str]:
     """Return the variables of the process that serves our flows, and of the runs it starts."""
     return client_environment(of) | {"PREFECT_RUNNER_POLL_FREQUENCY": "2"}
+
+
+def serving_environment(of: Settings) -> dict[str, str]:
+    """Return the variables of the process that holds Ray Serve, and of its replicas."""
+    return {**_QUIET, **of.as_environment(), **ray_environment(of)}
 
 
 def _prefect_folders(of: Settings) -> dict[str, str]:

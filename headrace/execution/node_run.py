@@ -142,6 +142,7 @@ class NodeRun:
             flow=self.plan.flow,
             mlflow_run_id=self.mlflow_run_id,
             prefect_run_id=self.session.prefect_run_id,
+            tell=lambda text: self._tell(node, text),
         )
         made = call_body(
             node,
@@ -152,6 +153,10 @@ class NodeRun:
             session=self.session,
         )
         return self._executed(record, made, why, started)
+
+    def _tell(self, node: Node, text: str) -> None:
+        for observer in self.session.observers:
+            observer.node_says(node, text)
 
     def _reused(self, record: InvocationRecord, key: str, started: float) -> NodeOutcome | None:
         found = self.session.lineage.reusable(key)

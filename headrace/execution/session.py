@@ -35,6 +35,10 @@ class Observer(Protocol):
         """A node begins; called from several threads."""
         ...
 
+    def node_says(self, node: Node, text: str) -> None:
+        """A running body tells how far it is; called from several threads."""
+        ...
+
     def node_finished(self, node: Node, outcome: NodeOutcome) -> None:
         """A node ended; called from several threads."""
         ...

@@ -107,3 +107,20 @@ def test_a_chosen_clock_does_not_reach_other_threads():
         thread.join()
 
     assert isinstance(seen[0], SystemClock)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_moment_in_microseconds_comes_back_as_the_same_moment(moment: datetime) -> None:
+    assert from_us(as_us(moment)) == moment
+
+
+def test_a_virtual_clock_tells_its_moment_in_microseconds_too() -> None:
+    clock = VirtualClock(datetime(2013, 11, 1, tzinfo=UTC))
+
+    assert clock.now_us() == as_us(clock.now()) == 1_383_264_000_000_000
+
+
+def test_the_machines_clock_tells_the_same_time_in_both_forms() -> None:
+    clock = SystemClock()
+
+    assert abs(clock.now_us() - as_us(clock.now())) < 10_000_000

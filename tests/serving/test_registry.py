@@ -54,3 +54,15 @@ def test_names_list_what_was_registered(tested: Tested, name: str) -> None:
     register(*tested, name=name)
 
     assert name in Registry().names()
+
+
+def test_an_alias_is_taken_away_and_one_that_nobody_has_is_no_trouble(
+    tested: Tested, name: str
+) -> None:
+    register(*tested, name=name)
+    registry = Registry()
+
+    registry.remove_alias(name, "candidate")
+    registry.remove_alias(name, "candidate")
+
+    assert registry.version(name, "1").aliases == ()

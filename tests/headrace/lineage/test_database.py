@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 import headrace.lineage
+import serving._endpoint_tables  # noqa: F401  declares its tables on the same metadata
 from headrace.errors import StoreError
 from headrace.lineage import Lineage, RunRecord
 from headrace.lineage.database import HEAD, Database, metadata

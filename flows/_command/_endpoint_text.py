@@ -1,0 +1,201 @@
+"""This module shows endpoints to people: in a table, or one with all that is known of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from textwrap import indent
+from typing import Any
+
+from flows._command import _screen
+from headrace.errors import HeadraceError
+from headrace.settings import settings
+from serving.endpoints import Change, Endpoints, EndpointSpec, Judgement, Lane
+from serving.hosted import is_up, notices_folder
+from serving.lane.notices import ShadowNotice, read_shadow
+from serving.routing import Route
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """This is what is shown of an endpoint.
+
+    Args:
+        route: What it answers with.
+        spec: How it reads its inputs.
+        lane: How its process was last seen; None if it never was.
+        is_served: Whether the serving host runs; a lane without one is a memory.
+        shadow: What the shadow's process says of itself; None without one.
+        judgement: The newest verdict on the present experiment; None without one.
+        history: Its changes, oldest first.
+    """
+
+    route: Route
+    spec: EndpointSpec
+    lane: Lane | None
+    is_served: bool
+    shadow: ShadowNotice | None
+    judgement: Judgement | None
+    history: Sequence[Change]
+
+    @classmethod
+    def of(cls, endpoints: Endpoints, name: str) -> Shown:
+        """Return what is known of an endpoint.
+
+        Raises:
+            UnknownNameError: There is no such endpoint.
+        """
+        route, is_served = endpoints.route(name), is_up()
+        judged = endpoints.judgements(name, route.experiment) if route.experiment else []
+        return cls(
+            route=route,
+            spec=endpoints.spec(name),
+            lane=endpoints.lane(name),
+            is_served=is_served,
+            shadow=read_shadow(notices_folder(settings()), name) if is_served else None,
+            judgement=judged[0] if judged else None,
+            history=endpoints.history(name),
+        )
+
+    @property
+    def state(self) -> str:
+        """Whether it answers, in a word or two."""
+        if not self.is_served:
+            return "not served"
+        return "unknown" if self.lane is None else self.lane.state
+
+    @property
+    def url(self) -> str | None:
+        """Where it answers; None where it does not."""
+        return self.lane.url if self.lane is not None and self.is_served else None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the route and where it is served, as JSON-like data."""
+        return asdict(self.route) | {"state": self.state, "url": self.url}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything, as JSON-like data."""
+        changes = [
+            asdict(change) | {"spec": change.spec.to_json() if change.spec else None}
+            for change in self.history
+        ]
+        return self.summary() | {
+            "spec": self.spec.to_json(),
+            "lane": None if self.lane is None else asdict(self.lane),
+            "shadow": None if self.shadow is None else asdict(self.shadow),
+            "verdict": None if self.judgement is None else asdict(self.judgement),
+            "history": changes,
+        }
+
+
+def write_list(found: Sequence[Shown]) -> None:
+    """Write endpoints as a table."""
+    _screen.write_table(
+        ["endpoint", "champion", "challenger", "generation", "state", "address"],
+        [
+            [
+                shown.route.endpoint,
+                shown.route.champion,
+                shown.route.challenger,
+                shown.route.generation,
+                shown.state,
+                shown.url,
+            ]
+            for shown in found
+        ],
+    )
+
+
+def write_endpoint(shown: Shown) -> None:
+    """Write all that is known of an endpoint."""
+    _write_route(shown)
+    if shown.judgement is not None:
+        _screen.write()
+        _write_judgement(shown.judgement)
+    _screen.write()
+    _write_history(shown.history)
+    if shown.url is not None:
+        _screen.write()
+        _write_example(shown)
+
+
+def _write_route(shown: Shown) -> None:
+    route, spec = shown.route, shown.spec
+    _screen.write(f"{route.endpoint}: {route.champion} answers")
+    if route.challenger is not None:
+        _screen.write(f"  challenger   {route.challenger} in shadow, experiment {route.experiment}")
+    if route.previous is not None:
+        _screen.write(f"  previous     {route.previous} answered before the last promotion")
+    views = ", ".join(str(lookup.get("view")) for lookup in spec.lookups) or "no view"
+    _screen.write(f"  inputs       {spec.clock} clock, space '{spec.space}', looked up in {views}")
+    _screen.write(f"  generation   {route.generation}")
+    _write_lane(shown)
+
+
+def _write_lane(shown: Shown) -> None:
+    lane, shadow = shown.lane, shown.shadow
+    if not shown.is_served:
+        _screen.write("  lane         not served: start the services with `headrace up`")
+    elif lane is None:
+        _screen.write("  lane         the serving host has not reported on it yet")
+    else:
+        where = f" at {lane.url}, process {lane.pid}" if lane.url else ""
+        _screen.write(f"  lane         {lane.state} generation {lane.generation}{where}")
+        if lane.message:
+            _screen.write(indent(lane.message, " " * 15))
+    if shadow is not None and shadow.model == shown.route.challenger is not None:
+        _screen.write(
+            f"  shadow       {shadow.scored:,} decisions scored, {shadow.failed:,} of them failed, "
+            f"{shadow.dropped:,} left out, {shadow.behind:,} bytes of the log behind"
+        )
+        if shadow.message:
+            _screen.write(indent(shadow.message, " " * 15))
+
+
+def _write_judgement(judgement: Judgement) -> None:
+    from serving.judge import replay
+
+    _screen.write(f"Verdict of {judgement.at:%Y-%m-%d %H:%M:%S} UTC, for {judgement.actor}:")
+    try:
+        said = replay(judgement.trace).prose()
+    except HeadraceError as error:
+        said = f"It cannot be judged again. {error}"
+    _screen.write(indent(said, "  "))
+
+
+def _write_history(history: Sequence[Change]) -> None:
+    _screen.write("History:")
+    _screen.write_table(
+        ["  generation", "at (UTC)", "by", "action", "champion", "challenger", "reason"],
+        [
+            [
+                f"  {change.generation}",
+                f"{change.at:%Y-%m-%d %H:%M:%S}",
+                change.actor,
+                change.action,
+                change.after.champion,
+                change.after.challenger,
+                change.reason,
+            ]
+            for change in reversed(history)
+        ],
+    )
+
+
+def _write_example(shown: Shown) -> None:
+    """Write a request that can be sent as it stands, with features of the champion's card."""
+    from serving.bundles import card_of
+
+    _screen.write("Ask it:")
+    try:
+        example = card_of(shown.route.champion).example
+    except HeadraceError:  # not registered from here: what it takes is known to the lane alone
+        example = {}
+    features = {name: values[0] for name, values in example.items() if values}
+    if features:
+        body = shlex.quote(json.dumps({"features": features}, ensure_ascii=False))
+        address = f"{shown.url}/v1/{shown.route.endpoint}/decide"
+        _screen.write(f"  curl -s {address} -H 'Content-Type: application/json' -d {body}")
+    _screen.write(f"  what it takes: {shown.url}/openapi.json")

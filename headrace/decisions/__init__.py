@@ -1,0 +1,28 @@
+"""This package keeps what an endpoint decided, what shadows said and what came of it.
+
+A decision is logged before it is answered. `DecisionLog` appends and finds, `Tail` reads along,
+`compact` turns what is old into Parquet, `open_view` shows all of it to DuckDB.
+"""
+
+from __future__ import annotations
+
+from headrace.decisions.compaction import Compacted, compact
+from headrace.decisions.index import Stats
+from headrace.decisions.log import DecisionLog
+from headrace.decisions.position import Position, load_cursor, save_cursor
+from headrace.decisions.segments import LogWriteError
+from headrace.decisions.tail import Tail
+from headrace.decisions.view import open_view
+
+__all__ = [
+    "Compacted",
+    "DecisionLog",
+    "LogWriteError",
+    "Position",
+    "Stats",
+    "Tail",
+    "compact",
+    "load_cursor",
+    "open_view",
+    "save_cursor",
+]

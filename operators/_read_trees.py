@@ -1,0 +1,172 @@
+"""This module reads the trees out of models of xgboost and scikit-learn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from headrace.models import ModelCard
+from operators._skops_bytes import read_estimator
+from operators._trees import Integers, Tree, Trees, rounded_down
+
+_OBJECTIVES = {"binary:logistic": True, "reg:squarederror": False}
+_BITS = 32
+
+
+def xgboost_trees(card: ModelCard, content: bytes) -> Trees | None:
+    """Return the trees of a booster; None where its answer is not a plain sum of trees.
+
+    Args:
+        card: The model's card.
+        content: The booster in xgboost's binary format.
+    """
+    import xgboost
+
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(content))
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    boosted, objective = learner["gradient_booster"], learner["objective"]["name"]
+    if boosted["name"] != "gbtree" or objective not in _OBJECTIVES:
+        return None
+    base = float(np.ravel(json.loads(learner["learner_model_param"]["base_score"]))[0])
+    return Trees(
+        trees=tuple(_xgboost_tree(tree, card) for tree in boosted["model"]["trees"]),
+        base=float(np.log(base) - np.log1p(-base)) if _OBJECTIVES[objective] else base,
+        strict=True,
+        sizes=_sizes(card),
+        sigmoid=_OBJECTIVES[objective],
+    )
+
+
+def _xgboost_tree(tree: dict[str, Any], card: ModelCard) -> Tree:
+    # xgboost lists the categories that go right; every other one goes left
+    segments = zip(
+        tree["categories_nodes"],
+        tree["categories_segments"],
+        tree["categories_sizes"],
+        strict=True,
+    )
+    members = {}
+    for node, start, size in segments:
+        known = range(len(card.features[tree["split_indices"][node]].categories or ()))
+        members[node] = frozenset(known) - frozenset(tree["categories"][start : start + size])
+    values = np.asarray(tree["split_conditions"], dtype=np.float32)
+    return Tree(
+        left=np.asarray(tree["left_children"], dtype=np.int64),
+        right=np.asarray(tree["right_children"], dtype=np.int64),
+        feature=np.asarray(tree["split_indices"], dtype=np.int64),
+        threshold=values,
+        missing_left=np.asarray(tree["default_left"], dtype=bool),
+        members=members,
+        answer=values.astype(np.float64),
+    )
+
+
+def sklearn_trees(card: ModelCard, content: bytes) -> Trees | None:
+    """Return the trees of a scikit-learn estimator; None when it has none.
+
+    Args:
+        card: The model's card.
+        content: The estimator in skops' format.
+    """
+    estimator = read_estimator(content)
+    if hasattr(estimator, "_predictors"):
+        return _boosted_trees(card, estimator)
+    return _forest_trees(card, estimator) if hasattr(estimator, "estimators_") else None
+
+
+def _boosted_trees(card: ModelCard, boosting: Any) -> Trees:
+    features, shown = _before_encoding(boosting, card)
+    return Trees(
+        trees=tuple(
+            _boosted_tree(predictor, card, features, shown) for (predictor,) in boosting._predictors
+        ),
+        base=float(np.ravel(boosting._baseline_prediction)[0]),
+        strict=False,
+        sizes=_sizes(card),
+        sigmoid=card.task == "classification",
+    )
+
+
+def _before_encoding(boosting: Any, card: ModelCard) -> tuple[Integers, dict[int, list[int]]]:
+    """Return the feature behind each column that the trees see, and a feature's category by code.
+
+    scikit-learn puts the categories first and numbers anew those that training showed.
+    """
+    if boosting._preprocessor is None:
+        return np.arange(len(card.features)), {}
+    categories = np.flatnonzero(boosting.is_categorical_)
+    numbers = np.flatnonzero(~boosting.is_categorical_)
+    encoder = boosting._preprocessor.named_transformers_["encoder"]
+    shown = {
+        feature: found[~np.isnan(found)].astype(int).tolist()
+        for feature, found in zip(categories.tolist(), encoder.categories_, strict=True)
+    }
+    return np.concatenate([categories, numbers]), shown
+
+
+def _boosted_tree(
+    predictor: Any, card: ModelCard, features: Integers, shown: Mapping[int, list[int]]
+) -> Tree:
+    nodes = predictor.nodes
+    leaf = nodes["is_leaf"].astype(bool)
+    feature = features[nodes["feature_idx"]]
+    missing_left = nodes["missing_go_to_left"].astype(bool)
+    members = {}
+    for node in np.flatnonzero(nodes["is_categorical"].astype(bool) & ~leaf).tolist():
+        known = shown[feature[node]]
+        goes = {known[code] for code in _codes(predictor, nodes["bitset_idx"][node])}
+        if missing_left[node]:  # a category that training never showed goes where nulls go
+            goes |= set(range(len(card.features[feature[node]].categories or ()))) - set(known)
+        members[node] = frozenset(goes)
+    return Tree(
+        left=np.where(leaf, -1, nodes["left"].astype(np.int64)),
+        right=np.where(leaf, -1, nodes["right"].astype(np.int64)),
+        feature=feature,
+        threshold=rounded_down(nodes["num_threshold"]),
+        missing_left=missing_left,
+        members=members,
+        answer=nodes["value"].astype(np.float64),
+    )
+
+
+def _codes(predictor: Any, bitset: int) -> list[int]:
+    words = predictor.raw_left_cat_bitsets[bitset].tolist()
+    return [
+        word * _BITS + bit
+        for word, value in enumerate(words)
+        for bit in range(_BITS)
+        if value >> bit & 1
+    ]
+
+
+def _forest_trees(card: ModelCard, forest: Any) -> Trees:
+    share = 1.0 / len(forest.estimators_)
+    return Trees(
+        trees=tuple(_forest_tree(each.tree_, share) for each in forest.estimators_),
+        base=0.0,
+        strict=False,
+        sizes=tuple(0 for _ in card.features),  # a forest takes codes for numbers
+        sigmoid=False,
+    )
+
+
+def _forest_tree(tree: Any, share: float) -> Tree:
+    # of two classes the last column is the positive one's share; an estimate has one column
+    answers = tree.value[:, 0, -1]
+    return Tree(
+        left=tree.children_left.astype(np.int64),
+        right=tree.children_right.astype(np.int64),
+        feature=np.maximum(tree.feature, 0).astype(np.int64),
+        threshold=rounded_down(tree.threshold),
+        missing_left=tree.missing_go_to_left.astype(bool),
+        members={},
+        answer=answers.astype(np.float64) * share,
+    )
+
+
+def _sizes(card: ModelCard) -> tuple[int, ...]:
+    return tuple(len(f.categories or ()) for f in card.features)

@@ -1,0 +1,116 @@
+"""This module asks of the evidence, one check at a time, what a rule demands; it is pure.
+
+A check that cannot tell is "unknown", and unknown is no success: figures that are missing, not
+finite, of another type or that contradict each other hold the challenger.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+from serving._check import Check, failed, is_count, is_moment, make_check, passed, unknown
+from serving._evidence_document import Evidence, Totals
+from serving._sequences import log_e_of_errors
+from serving.rule import Rule
+
+
+def works(rule: Rule, totals: Any) -> Check:
+    """Check the guardrail: too many failing shadow scores withdraw the challenger."""
+    name = "challenger works"
+    tried, broken = getattr(totals, "shadow_tried", None), getattr(totals, "shadow_failed", None)
+    if not is_count(tried) or not is_count(broken) or broken > tried:
+        return unknown(name, "How many shadow scores failed is not known.")
+    if tried == 0:
+        return unknown(name, "There is no shadow score yet.", tried=0, failed=0)
+    share = broken / tried
+    said = f"{broken:,} of {tried:,} shadow scores ({share:.3%}) are errors or no numbers"
+    limit = f"{rule.max_error_rate:.4g} is allowed"
+    figures = {"tried": tried, "failed": broken, "share": share, "limit": rule.max_error_rate}
+    if share <= rule.max_error_rate:
+        return passed(name, f"{said}; {limit}.", **figures)
+    evidence = log_e_of_errors(broken, tried, rule.max_error_rate)
+    figures["log_e"], figures["needed"] = evidence, -math.log(rule.error_alpha)
+    if evidence >= -math.log(rule.error_alpha):
+        sentence = f"{said}; {limit}, and this is beyond chance."
+        return make_check(name, "failed", "rollback", sentence, figures)
+    return failed(name, f"{said}; {limit}, though this may still be chance.", **figures)
+
+
+def is_one_pair(evidence: Evidence) -> Check:
+    """Check that one champion and one challenger made all of the evidence."""
+    name, mixed = "one pair of models", evidence.totals.mixed
+    for role in ("champion", "challenger"):
+        if not isinstance(getattr(evidence, role), str) or not getattr(evidence, role):
+            return unknown(name, f"The {role} is not known: nothing was logged by one.")
+    pair = f"{evidence.champion} answered and {evidence.challenger} shadowed"
+    if evidence.champion == evidence.challenger:
+        return failed(name, f"{evidence.champion} is compared with itself.")
+    if mixed:
+        return failed(name, f"{pair}, but {mixed:,} decisions name other models.", mixed=mixed)
+    return passed(name, f"{pair} every time.", mixed=mixed)
+
+
+def has_outcomes(rule: Rule, totals: Totals) -> Check:
+    """Check the share of mature decisions whose outcome is known, null or not."""
+    name, known = "outcomes are known", totals.labelled + totals.censored - totals.unusable
+    if totals.decisions == 0:
+        return unknown(name, "There is no mature decision yet.")
+    share = known / totals.decisions
+    said = (
+        f"outcomes are known for {known:,} of {totals.decisions:,} mature decisions ({share:.2%})"
+        f", {totals.censored:,} of them null"
+    )
+    if totals.unusable:
+        said += f"; {totals.unusable:,} more are, or were scored, as {rule.metric} cannot take it"
+    figures = {"known": known, "share": share, "needed": rule.min_coverage}
+    if rule.missing_outcomes == "hold" and known < totals.decisions:
+        return failed(name, f"Only {said}, and the rule waits for all.", **figures)
+    if share < rule.min_coverage:
+        return failed(name, f"Only {said}; {rule.min_coverage:.4g} is needed.", **figures)
+    return passed(name, f"{said[0].upper()}{said[1:]}.", **figures)
+
+
+def has_scores(rule: Rule, totals: Totals) -> Check:
+    """Check the share of mature decisions that the challenger scored."""
+    name = "challenger scored"
+    if totals.decisions == 0:
+        return unknown(name, "There is no mature decision yet.")
+    scored = totals.decisions - totals.shadow_missing - totals.shadow_errors
+    share = scored / totals.decisions
+    said = f"the challenger scored {scored:,} of {totals.decisions:,} mature decisions"
+    said += f" ({share:.2%})"
+    figures = {"scored": scored, "share": share, "needed": rule.min_shadow_coverage}
+    if share < rule.min_shadow_coverage:
+        return failed(name, f"Only {said}; {rule.min_shadow_coverage:.4g} is needed.", **figures)
+    return passed(name, f"{said[0].upper()}{said[1:]}.", **figures)
+
+
+def is_enough(rule: Rule, evidence: Evidence) -> Check:
+    """Check that there are as many blocks and decisions as the rule asks for."""
+    name, paired = "enough evidence", evidence.totals.paired
+    blocks = sum(block.z is not None for block in evidence.blocks)
+    said = f"{blocks:,} of {rule.min_blocks:,} {rule.block}s and {paired:,} of "
+    said += f"{rule.min_decisions:,} decisions that are needed"
+    figures = {"blocks": blocks, "decisions": paired, "waiting": evidence.totals.waiting}
+    if blocks < rule.min_blocks or paired < rule.min_decisions:
+        waiting = f"{evidence.totals.waiting:,} more decisions are not mature yet"
+        return failed(name, f"There are {said}; {waiting}.", **figures)
+    return passed(name, f"There are {said}.", **figures)
+
+
+def is_fresh(rule: Rule, evidence: Evidence) -> Check:
+    """Check that decisions are still being made."""
+    name, newest = "evidence is fresh", evidence.newest
+    if not is_moment(newest):
+        return unknown(name, "There is no mature decision yet.")
+    age = (evidence.as_of - newest) / timedelta(hours=1)
+    # a decision of a block that has just closed may be as old as the window and the block
+    block = 24 if rule.block == "day" else 1
+    limit = rule.label_window_hours + block + rule.max_age_hours
+    figures = {"age_hours": age, "limit_hours": limit}
+    said = f"The newest mature decision is {age:,.1f} hours old"
+    if not 0 <= age <= limit:
+        return unknown(name, f"{said}; {limit:,.1f} is allowed.", **figures)
+    return passed(name, f"{said}.", **figures)

@@ -1,0 +1,78 @@
+"""This module declares the tables of endpoints for SQLAlchemy; the migrations create them.
+
+endpoint          what answers now; one row an endpoint, each change by compare and swap
+endpoint_change   every change that was ever made, one row a generation; nothing is rewritten
+endpoint_pair     pairs of champion and challenger that were declared or compared
+endpoint_verdict  what the rule said of an experiment, one row a judgement
+endpoint_lane     what the serving host sees of its lane; the newest alone is kept
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+
+from headrace.lineage.database import Json, UtcTime, metadata
+
+_ENDPOINT = String(64)
+_MODEL = String(128)
+_EXPERIMENT = String(16)
+
+endpoint = Table(
+    "endpoint",
+    metadata,
+    Column("name", _ENDPOINT, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("champion", _MODEL, nullable=False),
+    Column("challenger", _MODEL),
+    Column("experiment", _EXPERIMENT),
+    Column("previous", _MODEL),
+    Column("spec", Json, nullable=False),
+)
+
+change = Table(
+    "endpoint_change",
+    metadata,
+    Column("endpoint", _ENDPOINT, ForeignKey("endpoint.name"), primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("action", String(16), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("before", Json),
+    Column("after", Json, nullable=False),
+    Column("spec", Json),
+    Column("trace", Json),
+)
+
+pair = Table(
+    "endpoint_pair",
+    metadata,
+    Column("endpoint", _ENDPOINT, ForeignKey("endpoint.name"), primary_key=True),
+    Column("champion", _MODEL, primary_key=True),
+    # "" where there is none: a part of a key may not be null
+    Column("challenger", _MODEL, primary_key=True),
+)
+
+verdict = Table(
+    "endpoint_verdict",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("endpoint", _ENDPOINT, ForeignKey("endpoint.name"), nullable=False),
+    Column("experiment", _EXPERIMENT, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("trace", Json, nullable=False),
+    Index("endpoint_verdict_by_experiment", "endpoint", "experiment", "number"),
+)
+
+lane = Table(
+    "endpoint_lane",
+    metadata,
+    Column("endpoint", _ENDPOINT, ForeignKey("endpoint.name"), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("url", String(200)),
+    Column("pid", Integer),
+    Column("message", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)

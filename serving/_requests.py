@@ -1,0 +1,223 @@
+"""This module reads what a lane is sent: a body becomes a request, or an error that explains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any
+
+import orjson
+
+from serving._request_errors import RequestError
+from serving._request_faults import missing, not_json, wrong_type
+from serving._request_rules import (
+    FIELDS,
+    MOST_OTHER_COLUMNS,
+    Clock,
+    DecisionRequest,
+    Input,
+    Lookup,
+    read_decision,
+    require_object,
+    rules_of,
+)
+from serving._request_values import (
+    AS_IT_IS,
+    IDENTIFICATION,
+    LARGEST_FLOAT,
+    LARGEST_INT,
+    LONGEST_TEXT,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    WHOLE_AS_NUMBER,
+    read_id,
+    read_moment,
+)
+
+__all__ = [
+    "MOST_BYTES",
+    "MOST_OUTCOME_BYTES",
+    "DecisionRequest",
+    "Input",
+    "Lookup",
+    "OutcomeRequest",
+    "RequestReader",
+]
+
+MOST_BYTES = 65_536
+MOST_OUTCOME_BYTES = 1 << 20
+_OUTCOME_FIELDS = ("id", "value", "known_at")
+
+
+@dataclass(slots=True)
+class OutcomeRequest:
+    """This is what a request says of one decision's outcome.
+
+    Args:
+        id: Of the decision.
+        value: What happened, null where it will never be known.
+        known_us: When it was known, in microseconds since 1970, None for now.
+    """
+
+    id: str
+    value: float | None
+    known_us: int | None
+
+
+class RequestReader:
+    """This reads the bodies that an endpoint is sent; it is made once for each routing table.
+
+    Args:
+        endpoint: Name of the endpoint, for messages.
+        inputs: The inputs of its models, each once.
+        lookups: The feature views that are looked up for it.
+        clock: "replayed" where a decision may say its moment, `at`.
+        max_bytes: Size of the largest body for a decision that is read.
+        max_outcome_bytes: Likewise for outcomes, of which one body holds many.
+
+    Raises:
+        ParameterError: The inputs and lookups do not fit together.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        inputs: Sequence[Input],
+        lookups: Sequence[Lookup],
+        clock: Clock,
+        max_bytes: int = MOST_BYTES,
+        max_outcome_bytes: int = MOST_OUTCOME_BYTES,
+    ) -> None:
+        self.rules = rules_of(endpoint, inputs, lookups, clock)
+        self._max_bytes = max_bytes
+        self._max_outcome_bytes = max_outcome_bytes
+        self._fields = frozenset(FIELDS)
+        self._feature_checks = {name: kind.checks for name, kind in self.rules.inputs.items()}
+        self._column_checks = {
+            **{name: self._feature_checks[name] for name in self.rules.own},
+            **{name: kind.checks for name, kind in self.rules.keys.items()},
+        }
+        self._own = frozenset(self.rules.own)
+
+    def decision(self, body: bytes) -> DecisionRequest:
+        """Return what a body of `decide` asks for.
+
+        Raises:
+            RequestError: It is wrong; the error names the field, what was expected and what came.
+        """
+        document = _parsed(body, self._max_bytes)
+        request = self._without_fault(document)
+        return read_decision(document, self.rules) if request is None else request
+
+    def outcomes(self, body: bytes) -> list[OutcomeRequest]:
+        """Return the outcomes that a body of `outcomes` tells, in its order.
+
+        Raises:
+            RequestError: It is wrong; the error names the field, what was expected and what came.
+        """
+        document = require_object(
+            _parsed(body, self._max_outcome_bytes), ("outcomes",), what="A request with outcomes"
+        )
+        expected = "a list of objects with 'id' and 'value'"
+        remedy = 'send {"outcomes": [{"id": ..., "value": ...}]}.'
+        if "outcomes" not in document:
+            raise missing("outcomes", expected, remedy=remedy)
+        entries = document["outcomes"]
+        if not isinstance(entries, list):
+            raise wrong_type("outcomes", expected, entries, remedy=remedy)
+        return [_read_outcome(entry, f"outcomes[{index}]") for index, entry in enumerate(entries)]
+
+    def _without_fault(self, document: Any) -> DecisionRequest | None:
+        """Return the request where nothing is wrong with it, else None: then it is read slowly."""
+        try:
+            entity, features = document.get("entity"), document.get("features")
+            given = {} if features is None else self._given(features)
+            entity = {} if entity is None else entity
+            if given is None or not self._is_entity(entity) or not document.keys() <= self._fields:
+                return None
+            for name in self._own.difference(given):
+                check = self._feature_checks[name][type(entity[name])]
+                given[name] = float(entity[name]) if check == WHOLE_AS_NUMBER else entity[name]
+            for _, keys, inputs in self.rules.views:
+                if not all(map(entity.__contains__, keys)) and not inputs <= given.keys():
+                    return None
+            identity, at = document.get("id"), document.get("at")
+            if at is not None and self.rules.clock != "replayed":
+                return None
+            return DecisionRequest(
+                None if identity is None else read_id(identity, "id"),
+                entity,
+                given,
+                None if at is None else read_moment(at, "at"),
+            )
+        except (KeyError, TypeError, AttributeError):  # something is missing, unknown or no object
+            return None
+
+    def _given(self, features: dict[str, Any]) -> dict[str, Any] | None:
+        given, checks, largest = {}, self._feature_checks, LARGEST_FLOAT
+        for name, value in features.items():
+            check = checks[name][type(value)]
+            if check == NUMBER:
+                if not -largest <= value <= largest:
+                    return None
+            elif check == WHOLE_AS_NUMBER:
+                value = float(value)  # noqa: PLW2901  as it is meant
+            elif check == WHOLE and not -LARGEST_INT <= value <= LARGEST_INT:
+                return None
+            given[name] = value
+        return given
+
+    def _is_entity(self, entity: dict[str, Any]) -> bool:
+        others = 0
+        for name, value in entity.items():
+            checks = self._column_checks.get(name)
+            if checks is None:
+                if name in self._feature_checks or not 1 <= len(name) <= LONGEST_TEXT:
+                    return False
+                others += 1
+                checks = IDENTIFICATION.checks
+            check = checks[type(value)]
+            if check == TEXT:
+                if len(value) > LONGEST_TEXT:
+                    return False
+            elif check == WHOLE:
+                if not -LARGEST_INT <= value <= LARGEST_INT:
+                    return False
+            elif check != AS_IT_IS:
+                return False
+        return others <= MOST_OTHER_COLUMNS
+
+
+def _parsed(body: bytes, most: int) -> Any:
+    if len(body) > most:
+        raise RequestError.too_large(len(body), most)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise not_json(body, error) from None
+
+
+def _read_outcome(value: Any, field: str) -> OutcomeRequest:
+    entry = require_object(value, _OUTCOME_FIELDS, what=f"The field '{field}'", within=field)
+    if "id" not in entry:
+        raise missing(f"{field}.id", "the id of a decision", remedy="give the decision's id.")
+    if "value" not in entry:
+        raise missing(
+            f"{field}.value", "a number or null", remedy="give null where it will never be known."
+        )
+    happened, known_at = entry["value"], entry.get("known_at")
+    if type(happened) not in (float, int, NoneType):
+        raise wrong_type(
+            f"{field}.value",
+            "a number or null",
+            happened,
+            remedy="send what happened as a number, 1 or 0 where it is a class.",
+        )
+    return OutcomeRequest(
+        read_id(entry["id"], f"{field}.id"),
+        None if happened is None else float(happened),
+        None if known_at is None else read_moment(known_at, f"{field}.known_at"),
+    )

@@ -1,0 +1,66 @@
+"""This module says a verdict in words: what, why, and what would change it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serving._check import Check
+    from serving._verdict import Verdict
+
+_MARKS = {"passed": "+", "failed": "-", "unknown": "?"}
+_HEADLINES = {
+    "promote": "Promote {challenger} at {endpoint}: it replaces {champion}.",
+    "hold": "Hold {challenger} at {endpoint}: {champion} goes on answering.",
+    "rollback": "Withdraw {challenger} at {endpoint}: {champion} goes on answering.",
+}
+_REMEDIES = {
+    "evidence is whole": "collecting the evidence again, for this rule",
+    "challenger works": "a challenger that fails less often, as a new experiment",
+    "one pair of models": "a new experiment, with one champion and one challenger",
+    "outcomes are known": "outcomes that arrive within the label window",
+    "challenger scored": "a challenger that keeps up with the traffic",
+    "enough evidence": "more closed blocks with decisions",
+    "evidence is fresh": "new traffic, and collecting the evidence again",
+    "challenger is better": "more blocks in which the challenger is better",
+}
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """Return a verdict as people read it."""
+    evidence = verdict.evidence
+    headline = _HEADLINES[verdict.action].format(
+        challenger=evidence.challenger or "the challenger",
+        champion=evidence.champion or "the champion",
+        endpoint=evidence.endpoint,
+    )
+    about = f"Rule '{verdict.rule.name}' ({verdict.rule.hash[:12]}), experiment "
+    about += f"'{evidence.experiment}', as of {_moment(evidence.as_of)}."
+    lines = [headline, about]
+    lines += [f"  {_MARKS[check.state]} {check.sentence}" for check in verdict.checks]
+    lines += _design(verdict)
+    if verdict.action != "promote":
+        lines.append(f"What would change it: {_change(verdict)}.")
+    return "\n".join(lines)
+
+
+def _design(verdict: Verdict) -> list[str]:
+    design = verdict.evidence.design
+    figures = [getattr(design, name, None) for name in ("effective", "request_z", "block_z")]
+    known = [figure for figure in figures if isinstance(figure, float)]
+    if len(known) < len(figures):
+        return []
+    effective, request, block = known
+    return [
+        f"request-level n={design.requests}, effective n≈{effective:.0f}: counting requests "
+        f"would give z={request:.2f}, {verdict.rule.block}s give z={block:.2f}."
+    ]
+
+
+def _change(verdict: Verdict) -> str:
+    deciding: list[Check] = [c for c in verdict.checks if c.action == verdict.action]
+    return "; ".join(dict.fromkeys(_REMEDIES[check.name] for check in deciding))
+
+
+def _moment(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

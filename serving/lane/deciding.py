@@ -1,0 +1,209 @@
+"""This module decides: features, score, log, answer; for all requests that came at once.
+
+Requests that arrive in the same turns of the event loop are scored in one call and logged in one
+write, so that a busy lane costs less per request and an idle one waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from features.online_lookup import Lookup
+from features.online_reader import OnlineReader
+from headrace.clock import current_clock, from_us
+from headrace.decisions import DecisionLog
+from headrace.errors import HeadraceError, LeakageError
+from operators.scoring import Scorer
+from serving._request_errors import RequestError
+from serving._requests import DecisionRequest, Input
+from serving.lane.rows import RowBuilder
+from serving.lane.table import LaneTable
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loaded:
+    """This is a model in memory.
+
+    Args:
+        ref: Which version it is.
+        scorer: Its card, and what scores.
+        encode: From raw rows, in the order of the card, to the matrix.
+    """
+
+    ref: str
+    scorer: Scorer
+    encode: Callable[[Sequence[Sequence[Any]]], Any]
+
+    def score(self, rows: Sequence[Sequence[Any]]) -> list[float]:
+        """Return one score a row.
+
+        Args:
+            rows: Raw values; those after the model's own features are another model's.
+        """
+        own = len(self.scorer.card.features)
+        if len(rows[0]) != own:
+            rows = [row[:own] for row in rows]
+        scores: list[float] = self.scorer.scores(self.encode(rows)).tolist()
+        return scores
+
+
+class Decider:
+    """This answers with one routing table; a new table is a new decider.
+
+    Args:
+        table: The table.
+        champion: Its champion.
+        inputs: What the champion and the challenger take, the champion's first.
+        lookups: What is looked up for them.
+        log: The endpoint's log.
+        pending: Answers that are being made, by the id that clients gave; shared with the
+            decider before, so that a repeat during a switch is not decided twice.
+    """
+
+    def __init__(
+        self,
+        table: LaneTable,
+        *,
+        champion: Loaded,
+        inputs: Sequence[Input],
+        lookups: Sequence[Lookup],
+        log: DecisionLog,
+        pending: dict[str, asyncio.Future[dict[str, Any]]],
+    ) -> None:
+        self.table = table
+        self.champion = champion
+        self.inputs = tuple(inputs)
+        self.lookups = tuple(lookups)
+        self._log = log
+        self._rows = RowBuilder(
+            inputs,
+            lookups,
+            OnlineReader(table.online, table.space, lookups),
+            may_lack=table.may_lack,
+        )
+        self._columns = log.columns([each.name for each in inputs])
+        self._answers = "estimate" if champion.scorer.card.task == "estimation" else "probability"
+        self._waiting: list[tuple[DecisionRequest, asyncio.Future[dict[str, Any]]]] = []
+        self._by_id = pending
+
+    async def decide(self, request: DecisionRequest) -> dict[str, Any]:
+        """Return the answer to a request, as the document to send.
+
+        Raises:
+            RequestError: The request cannot be answered; nothing was logged.
+        """
+        given = request.id
+        if given is not None:
+            logged = self._log.decision(given)
+            if logged is not None:
+                return self.answer_of(logged, repeated=True)
+            twin = self._by_id.get(given)
+            if twin is not None:
+                return await asyncio.shield(twin) | {"repeated": True}
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[dict[str, Any]] = loop.create_future()
+        if given is not None:
+            self._by_id[given] = answered
+        self._waiting.append((request, answered))
+        if len(self._waiting) == 1:
+            # two turns: what the sockets hold already is read before the batch is closed
+            loop.call_soon(loop.call_soon, self._answer_waiting)
+        return await answered
+
+    def answer_of(self, logged: dict[str, Any], *, repeated: bool) -> dict[str, Any]:
+        """Return what is sent for a logged decision."""
+        return {
+            "id": logged["id"],
+            "endpoint": self.table.endpoint,
+            "model": logged["model"],
+            "answer": logged["answer"],
+            "at": from_us(logged["at"]).isoformat(),
+            "repeated": repeated,
+            "missing": logged["missing"],
+        }
+
+    def _answer_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        ready: list[tuple[DecisionRequest, asyncio.Future[dict[str, Any]], list[Any], list[str]]]
+        ready = []
+        logged = current_clock().now_us()
+        for request, answered in waiting:
+            if request.id is not None:
+                self._by_id.pop(request.id, None)
+            if request.at_us is None:
+                request.at_us = logged
+            try:
+                row, missing = self._rows.row(request)
+            except RequestError as error:
+                _fail(answered, error)
+            except LeakageError as error:
+                _fail(answered, RequestError.future_features(error))
+            except HeadraceError as error:
+                _fail(answered, RequestError.features_unreadable(error))
+            else:
+                ready.append((request, answered, row, missing))
+        if ready:
+            self._score_and_log(ready, logged)
+
+    def _score_and_log(
+        self,
+        ready: list[tuple[DecisionRequest, asyncio.Future[dict[str, Any]], list[Any], list[str]]],
+        logged: int,
+    ) -> None:
+        try:
+            scores = self.champion.score([row for _, _, row, _ in ready])
+            records = [
+                self._record(request, row, missing, score, logged)
+                for (request, _, row, missing), score in zip(ready, scores, strict=True)
+            ]
+        except Exception as error:
+            failure = RequestError.model_failed(self.champion.ref, error)
+            for _, answered, _, _ in ready:
+                _fail(answered, failure)
+            return
+        try:
+            self._log.append(records)
+        except HeadraceError as error:
+            for _, answered, _, _ in ready:
+                _fail(answered, RequestError.log_unwritable(error))
+            return
+        for (_, answered, _, _), record in zip(ready, records, strict=True):
+            if not answered.done():  # the client may have gone
+                answered.set_result(self.answer_of(record, repeated=False))
+
+    def _record(
+        self,
+        request: DecisionRequest,
+        row: list[Any],
+        missing: list[str],
+        score: float,
+        logged: int,
+    ) -> dict[str, Any]:
+        table, model = self.table, self.champion.ref
+        return {
+            "kind": "decision",
+            "id": request.id or uuid.uuid4().hex,
+            "at": request.at_us,
+            "logged": logged,
+            "entity": request.entity,
+            "columns": self._columns,
+            "features": row,
+            "overridden": self._rows.overridden(request),
+            "missing": missing,
+            "generation": table.generation,
+            "experiment": table.experiment,
+            "candidates": [model],
+            "propensities": [1.0],
+            "model": model,
+            "score": score,
+            "answer": {self._answers: score},
+        }
+
+
+def _fail(answered: asyncio.Future[dict[str, Any]], error: RequestError) -> None:
+    if not answered.done():
+        answered.set_exception(error)

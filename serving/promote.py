@@ -1,0 +1,130 @@
+"""This module lets the rule decide: the better challenger answers, the broken one goes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from headrace import Report, operator
+from headrace.errors import DefinitionError
+from headrace.settings import settings
+from serving.deploy import APPLIED_WITHIN_SECONDS
+from serving.rule import Rule
+
+
+@operator(effect=True)
+def promote(replayed: Report, *, endpoint: str, rule: Rule | None = None) -> Report:
+    """Judge an endpoint's experiment by its rule, and act on the verdict.
+
+    "If model 2 performs better than model 1, promote it": on mature outcomes only, day by day, and
+    without harm from looking often. *hold* is a verdict like any other. An experiment that was
+    decided is not judged again.
+
+    Args:
+        replayed: What `replay` reported; it says up to which moment the evidence is known.
+        endpoint: Name of the endpoint.
+        rule: The rule; None takes the one that the endpoint was deployed with.
+
+    Returns:
+        action ("promote", "hold", "rollback"), why (prose), champion, challenger, experiment,
+        trace (everything that the verdict rests on, to judge again), changed, passed.
+
+    Raises:
+        UnknownNameError: There is no such endpoint.
+        DefinitionError: There is no rule.
+        OvertakenError: Somebody else changed the endpoint meanwhile.
+        ServiceError: The change is recorded, but the lane does not answer with it.
+    """
+    from serving.acting import act
+    from serving.endpoints import Endpoints
+    from serving.evidence import collect
+    from serving.hosted import decisions_folder, is_up
+    from serving.judge import judge
+
+    endpoints = Endpoints()
+    route = endpoints.route(endpoint)
+    if route.experiment is None:
+        return _decided_before(endpoints, endpoint)
+    verdict = judge(
+        judged_by := _rule(rule, endpoints.spec(endpoint).rule, endpoint),
+        collect(
+            decisions_folder(settings(), endpoint),
+            rule=judged_by,
+            endpoint=endpoint,
+            experiment=route.experiment,
+            champion=route.champion,
+            challenger=route.challenger,
+            as_of=datetime.fromisoformat(replayed.document["as_of"]),
+        ),
+    )
+    trace = verdict.trace()
+    endpoints.record_verdict(endpoint, route.experiment, trace)
+    after = route
+    if verdict.action != "hold":
+        after = act(
+            endpoint,
+            "promote" if verdict.action == "promote" else "withdraw",
+            generation=route.generation,
+            reason=f"the rule '{judged_by.name}'",
+            trace=trace,
+            endpoints=endpoints,
+        )
+        endpoints.wait_applied(
+            endpoint, after.generation, timeout_seconds=APPLIED_WITHIN_SECONDS, alive=is_up
+        )
+    return Report.of(
+        {
+            "passed": True,
+            "changed": after is not route,
+            "endpoint": endpoint,
+            "action": verdict.action,
+            "why": verdict.prose(),
+            "champion": after.champion,
+            "challenger": after.challenger,
+            "experiment": route.experiment,
+            "trace": trace,
+            "told": verdict.prose(),
+        }
+    )
+
+
+def _rule(given: Rule | None, declared: Any, endpoint: str) -> Rule:
+    if given is not None:
+        return given
+    if declared is None:
+        raise DefinitionError(
+            f"The endpoint '{endpoint}' has no rule to judge by.",
+            remedy="Give one here, or where the endpoint is deployed: deploy(..., rule=Rule(...)).",
+        )
+    return Rule(**declared)
+
+
+def _decided_before(endpoints: Any, endpoint: str) -> Report:
+    """Report the last verdict of an endpoint at which nothing is being compared."""
+    from serving.judge import replay
+
+    route = endpoints.route(endpoint)
+    document: dict[str, Any] = {
+        "passed": True,
+        "changed": False,
+        "endpoint": endpoint,
+        "action": "none",
+        "why": f"Nothing is being compared at endpoint '{endpoint}'.",
+        "champion": route.champion,
+        "challenger": None,
+        "experiment": None,
+        "trace": None,
+    }
+    for change in reversed(endpoints.history(endpoint)):
+        if change.trace is not None and change.before is not None:
+            verdict = replay(change.trace)
+            document |= {
+                "action": verdict.action,
+                "why": verdict.prose(),
+                "challenger": change.before.challenger,
+                "experiment": change.before.experiment,
+                "trace": dict(change.trace),
+                "told": f"Decided before, at {change.at:%Y-%m-%d %H:%M} UTC.\n{verdict.prose()}",
+            }
+            break
+    return Report.of(document)
