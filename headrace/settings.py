@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -50,6 +50,8 @@ class Settings(BaseSettings):
         actor: Who is recorded as having done something; the user of the operating system.
         server_start_seconds: How long a service may take until it is healthy, in seconds.
         threads: Threads a training or query may use; the processors this process may use.
+        decision_durability: What a logged decision outlives: "process", or also a loss of "power",
+            for a wait for the disk in each batch of answers.
     """
 
     model_config = SettingsConfigDict(
@@ -70,6 +72,7 @@ class Settings(BaseSettings):
     actor: str = Field(min_length=1)
     server_start_seconds: float = Field(default=180.0, gt=0)
     threads: int = Field(ge=1)
+    decision_durability: Literal["process", "power"] = "process"
 
     @classmethod
     def settings_customise_sources(

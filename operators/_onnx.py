@@ -1,7 +1,4 @@
-"""This module turns models of the bundled trainers into ONNX, and opens such models.
-
-`onnx` is needed to convert, at registration; to answer needs ONNX Runtime alone.
-"""
+"""This module turns models of the bundled trainers into ONNX, when they are registered."""
 
 from __future__ import annotations
 
@@ -11,13 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import DataError
 from headrace.models import ModelCard
-from operators._encoding import Matrix, Vector
 from operators._trees import Trees
 from operators.scoring import MODEL_FILE
-
-ONNX_FILE = "model.onnx"
 
 # What ONNX Runtime 1.17 reads; newer versions of the formats bring nothing that is used here.
 _OPSET = 17
@@ -26,11 +19,11 @@ _IR = 9
 
 
 def to_onnx(card: ModelCard, read: Callable[[str], bytes]) -> bytes | None:
-    """Return a model in ONNX: input "rows" `(n, features)`, output "score" `(n, 1)`, both float32.
+    """Return a model in ONNX, or None where no exact conversion is known.
 
-    The conversion is ours, because the general ones take thresholds to the nearest 32-bit number,
-    know no sets of categories, or leave our filling and scaling out. That it is right is for the
-    caller to measure.
+    Its input is "rows" `(n, features)`, its output "score" `(n, 1)`, both float32. The conversion
+    is ours, because the general ones take thresholds to the nearest 32-bit number, know no sets of
+    categories, or leave our filling and scaling out. That it is right is for the caller to measure.
 
     Args:
         card: The model's card.
@@ -55,47 +48,15 @@ def to_onnx(card: ModelCard, read: Callable[[str], bytes]) -> bytes | None:
 
 def trees_of(card: ModelCard, read: Callable[[str], bytes]) -> Trees | None:
     """Return a model's trees; None for a model without, or of a form that is not known here."""
-    from operators._read_trees import sklearn_trees, xgboost_trees
-
     if card.flavor == "xgboost":
+        from operators._xgboost_trees import xgboost_trees
+
         return xgboost_trees(card, read(MODEL_FILE[card.flavor]))
     if card.flavor == "sklearn" and "dense" not in card.extra:
+        from operators._sklearn_trees import sklearn_trees
+
         return sklearn_trees(card, read(MODEL_FILE[card.flavor]))
     return None
-
-
-def onnx_scores(content: bytes, *, threads: int) -> Callable[[Matrix], Vector]:
-    """Return the function from the encoded matrix to scores, answered by ONNX Runtime.
-
-    Args:
-        content: From `to_onnx`.
-        threads: Most threads for one call.
-
-    Raises:
-        DataError: ONNX Runtime cannot read the bytes.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # a thread that spins while it waits would take the processor from other replicas
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no public base
-        raise DataError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot read '{ONNX_FILE}': {error}",
-            remedy="Write the bundle anew.",
-        ) from error
-    run, wanted = session.run, ["score"]
-
-    def scores(matrix: Matrix) -> Vector:
-        answer: Vector = run(wanted, {"rows": matrix})[0][:, 0].astype(np.float64)
-        return answer
-
-    return scores
 
 
 def _network(card: ModelCard, content: bytes) -> bytes:

@@ -10,32 +10,7 @@ import numpy.typing as npt
 
 from operators._dense import _MOST_DEVIATIONS
 from operators._mlp import Arrays
-
-
-class _Graph:
-    """This collects nodes and constants; each method returns the name of what it adds."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def constant(self, value: Any, dtype: npt.DTypeLike = np.float32) -> str:
-        from onnx import numpy_helper
-
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
-        return name
-
-    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
-        output = output or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
-        return output
-
-    def picked(self, columns: Sequence[int], source: str = "rows") -> str:
-        """Take columns by position."""
-        return self.add("Gather", source, self.constant(columns, np.int64), axis=1)
+from operators._onnx_graph import Graph
 
 
 def linear_graph(
@@ -53,7 +28,7 @@ def linear_graph(
         intercept: What is added.
         sigmoid: The sum is a log-odds; else it is the answer.
     """
-    graph = _Graph()
+    graph = Graph()
     numbers = _numbers(graph, constants)
     width = len(constants["numeric"]) + len(constants["flagged"])
     terms = [graph.constant([[intercept]])]
@@ -82,7 +57,7 @@ def network_graph(
         target: The mean and scale of an estimate.
         sigmoid: The last layer is a log-odds; else it is a scaled estimate.
     """
-    graph = _Graph()
+    graph = Graph()
     numbers = _numbers(graph, constants)
     parts = [numbers] if numbers else []
     if constants["category"]:
@@ -105,7 +80,7 @@ def network_graph(
     return graph.nodes, graph.constants
 
 
-def _numbers(graph: _Graph, constants: Mapping[str, Any]) -> str:
+def _numbers(graph: Graph, constants: Mapping[str, Any]) -> str:
     """Add what `dense_parts` does to numbers and flags; empty when there are none."""
     from onnx import TensorProto
 
@@ -126,7 +101,7 @@ def _numbers(graph: _Graph, constants: Mapping[str, Any]) -> str:
     return graph.add("Concat", clipped, flags, axis=1)
 
 
-def _codes(graph: _Graph, constants: Mapping[str, Any]) -> str:
+def _codes(graph: Graph, constants: Mapping[str, Any]) -> str:
     """Add what `dense_parts` does to categories: the code after the last means "not known"."""
     from onnx import TensorProto
 
@@ -136,12 +111,12 @@ def _codes(graph: _Graph, constants: Mapping[str, Any]) -> str:
     return graph.add("Cast", known, to=TensorProto.INT64)
 
 
-def _summed(graph: _Graph, terms: Sequence[str]) -> str:
+def _summed(graph: Graph, terms: Sequence[str]) -> str:
     total = terms[-1]
     for term in terms[:-1]:
         total = graph.add("Add", total, term)
     return total
 
 
-def _finish(graph: _Graph, source: str, *, sigmoid: bool) -> None:
+def _finish(graph: Graph, source: str, *, sigmoid: bool) -> None:
     graph.add("Sigmoid" if sigmoid else "Identity", source, output="score")

@@ -6,89 +6,29 @@ Runtime, which answers one row an order of magnitude sooner and needs no trainin
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any, Literal, TypeAlias
-
-import numpy as np
 
 from headrace.artifacts import Model
-from headrace.clock import SystemClock
 from headrace.errors import DataError
 from headrace.models import ModelCard
 from operators._encoding import Matrix, Vector
-from operators._onnx import ONNX_FILE, onnx_scores, to_onnx, trees_of
-from operators._parity import TOLERANCE, Parity, answers_of, compared
+from operators._onnx import to_onnx, trees_of
+from operators._onnx_session import ONNX_FILE, onnx_scores
+from operators._parity import Parity, answers_of, compared
 from operators._probes import probe_rows
+from operators._runtime_choice import Runtime, RuntimeChoice
+from operators._timing import LARGE, SMALL, Scores, crossing, fastest, measured_times
 from operators.scoring import Scorer, load_scorer
 
-Runtime: TypeAlias = Literal["library", "onnxruntime"]
-Scores: TypeAlias = Callable[[Matrix], Vector]
+__all__ = ["RuntimeChoice", "choose_runtime", "load_runtime", "packages_of", "probes_of"]
 
-RUNTIMES: tuple[Runtime, ...] = ("library", "onnxruntime")
-SIZES = (1, 16, 100, 1000)
-# A lane mostly answers one request at a time, and under load the few that arrive together.
-_SMALL = {1: 2 / 3, 16: 1 / 3}
-_LARGE = {100: 1 / 2, 1000: 1 / 2}
-# Measured times differ by a tenth by chance; the model's own library wins what is no clear gain.
-_CLEARLY = 0.9
 _PROBES = 2_000
-_TURNS = 100
-_FEWEST_TURNS = 3
-# The first call of a turn finds the caches full of the other's model; a lane has one model.
-_CALLS_A_TURN = 5
-_SECONDS_A_SIZE = 0.1
 _PACKAGES = {
     "xgboost": ("xgboost", "numpy"),
     "sklearn": ("scikit-learn", "skops", "numpy"),
     "torch": ("numpy",),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuntimeChoice:
-    """This says which runtime answers how many rows, and what was measured to say so.
-
-    Args:
-        small: The runtime for single rows and small batches: "library" is the model's own,
-            "onnxruntime" reads `model.onnx`.
-        large: The runtime for batches from `switch_at` rows on.
-        switch_at: Rows from which `large` is faster; None when both are one.
-        parity: Runtime to how near its answers are to the trained model's.
-        timings: Runtime to number of rows to microseconds a call, the median.
-        refused: Runtime to why it may not answer.
-        packages: Versions of what was measured; another version is another measurement.
-        tolerance: The largest difference that passes; see `choose_runtime`.
-    """
-
-    small: Runtime
-    large: Runtime
-    switch_at: int | None = None
-    parity: Mapping[Runtime, Parity] = field(default_factory=dict)
-    timings: Mapping[Runtime, Mapping[int, float]] = field(default_factory=dict)
-    refused: Mapping[Runtime, str] = field(default_factory=dict)
-    packages: Mapping[str, str] = field(default_factory=dict)
-    tolerance: float = TOLERANCE
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the choice as JSON-like data, with text for keys."""
-        timings = {
-            name: {str(rows): value for rows, value in measured.items()}
-            for name, measured in self.timings.items()
-        }
-        return asdict(self) | {"timings": timings}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RuntimeChoice:
-        """Rebuild a choice from `to_json`."""
-        timings = {
-            name: {int(rows): value for rows, value in measured.items()}
-            for name, measured in data["timings"].items()
-        }
-        parity = {name: Parity(**found) for name, found in data["parity"].items()}
-        return cls(**{**data, "timings": timings, "parity": parity})
 
 
 def choose_runtime(
@@ -134,12 +74,12 @@ def choose_runtime(
             candidates["onnxruntime"] = other
     if why is not None:
         refused["onnxruntime"] = why
-    timings = _measured(candidates, probes)
-    small, large = _fastest(timings, _SMALL), _fastest(timings, _LARGE)
+    timings = measured_times(candidates, probes)
+    small, large = fastest(timings, SMALL), fastest(timings, LARGE)
     return RuntimeChoice(
         small=small,
         large=large,
-        switch_at=None if small == large else _crossing(timings[small], timings[large]),
+        switch_at=None if small == large else crossing(timings[small], timings[large]),
         parity=parity,
         timings=timings,
         refused=refused,
@@ -219,49 +159,3 @@ def _judged(
     except Exception as error:  # ONNX Runtime's exceptions share no public base
         return None, f"It cannot answer the probe rows: {error}"
     return compared(card, probes, expected, found)
-
-
-def _measured(
-    candidates: Mapping[Runtime, Scores], probes: Matrix
-) -> dict[Runtime, dict[int, float]]:
-    """Return the median microseconds of a call, taking turns so that all meet the same machine."""
-    tick = SystemClock().monotonic
-    found: dict[Runtime, dict[int, float]] = {name: {} for name in candidates}
-    for rows in SIZES:
-        batch = np.resize(probes, (rows, probes.shape[1]))
-        seconds: dict[Runtime, list[float]] = {name: [] for name in candidates}
-        end = tick() + _SECONDS_A_SIZE
-        for turn in range(_TURNS):
-            if turn >= _FEWEST_TURNS and tick() > end:
-                break
-            for name, scores in candidates.items():
-                for _ in range(_CALLS_A_TURN):
-                    before = tick()
-                    scores(batch)
-                    seconds[name].append(tick() - before)
-        for name, measured in seconds.items():
-            found[name][rows] = round(float(np.median(measured)) * 1e6, 1)
-    return found
-
-
-def _fastest(
-    timings: Mapping[Runtime, Mapping[int, float]], weights: Mapping[int, float]
-) -> Runtime:
-    library = timings["library"]
-    shares: dict[Runtime, float] = {
-        name: sum(weight * measured[rows] / library[rows] for rows, weight in weights.items())
-        for name, measured in timings.items()
-    }
-    best = min(shares, key=lambda name: shares[name])
-    return best if shares[best] <= _CLEARLY else "library"
-
-
-def _crossing(small: Mapping[int, float], large: Mapping[int, float]) -> int:
-    """Return the rows from which `large` is faster: times are nearly straight lines between."""
-    lead = {rows: small[rows] - large[rows] for rows in SIZES}
-    later = next((rows for rows in SIZES[1:] if lead[rows] > 0), SIZES[-1])
-    earlier = SIZES[SIZES.index(later) - 1]
-    if lead[later] <= 0 or lead[earlier] >= 0:
-        return later
-    share = -lead[earlier] / (lead[later] - lead[earlier])
-    return math.ceil(earlier + share * (later - earlier))

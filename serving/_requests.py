@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from types import NoneType
 from typing import Any
 
 import orjson
 
 from serving._request_errors import RequestError
-from serving._request_faults import missing, not_json, wrong_type
+from serving._request_faults import not_json
+from serving._request_outcomes import OutcomeRequest, read_outcomes
+from serving._request_reading import DecisionRequest, read_decision
 from serving._request_rules import (
     FIELDS,
     MOST_OTHER_COLUMNS,
     Clock,
-    DecisionRequest,
     Input,
     Lookup,
-    read_decision,
-    require_object,
     rules_of,
 )
 from serving._request_values import (
@@ -48,22 +45,6 @@ __all__ = [
 
 MOST_BYTES = 65_536
 MOST_OUTCOME_BYTES = 1 << 20
-_OUTCOME_FIELDS = ("id", "value", "known_at")
-
-
-@dataclass(slots=True)
-class OutcomeRequest:
-    """This is what a request says of one decision's outcome.
-
-    Args:
-        id: Of the decision.
-        value: What happened, null where it will never be known.
-        known_us: When it was known, in microseconds since 1970, None for now.
-    """
-
-    id: str
-    value: float | None
-    known_us: int | None
 
 
 class RequestReader:
@@ -118,17 +99,7 @@ class RequestReader:
         Raises:
             RequestError: It is wrong; the error names the field, what was expected and what came.
         """
-        document = require_object(
-            _parsed(body, self._max_outcome_bytes), ("outcomes",), what="A request with outcomes"
-        )
-        expected = "a list of objects with 'id' and 'value'"
-        remedy = 'send {"outcomes": [{"id": ..., "value": ...}]}.'
-        if "outcomes" not in document:
-            raise missing("outcomes", expected, remedy=remedy)
-        entries = document["outcomes"]
-        if not isinstance(entries, list):
-            raise wrong_type("outcomes", expected, entries, remedy=remedy)
-        return [_read_outcome(entry, f"outcomes[{index}]") for index, entry in enumerate(entries)]
+        return read_outcomes(_parsed(body, self._max_outcome_bytes))
 
     def _without_fault(self, document: Any) -> DecisionRequest | None:
         """Return the request where nothing is wrong with it, else None: then it is read slowly."""
@@ -198,26 +169,3 @@ def _parsed(body: bytes, most: int) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise not_json(body, error) from None
-
-
-def _read_outcome(value: Any, field: str) -> OutcomeRequest:
-    entry = require_object(value, _OUTCOME_FIELDS, what=f"The field '{field}'", within=field)
-    if "id" not in entry:
-        raise missing(f"{field}.id", "the id of a decision", remedy="give the decision's id.")
-    if "value" not in entry:
-        raise missing(
-            f"{field}.value", "a number or null", remedy="give null where it will never be known."
-        )
-    happened, known_at = entry["value"], entry.get("known_at")
-    if type(happened) not in (float, int, NoneType):
-        raise wrong_type(
-            f"{field}.value",
-            "a number or null",
-            happened,
-            remedy="send what happened as a number, 1 or 0 where it is a class.",
-        )
-    return OutcomeRequest(
-        read_id(entry["id"], f"{field}.id"),
-        None if happened is None else float(happened),
-        None if known_at is None else read_moment(known_at, f"{field}.known_at"),
-    )

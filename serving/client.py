@@ -13,18 +13,23 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
-from math import isinf
-from numbers import Real
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
-import orjson
-
-from headrace.errors import HeadraceError, ParameterError, ServiceError
+from headrace.errors import HeadraceError, ServiceError
+from serving._client_answers import (
+    Decision,
+    DecisionRefused,
+    NotYet,
+    Recorded,
+    decision_of,
+    read_answer,
+    recorded_of,
+)
+from serving._client_bodies import Outcome, encoded, pieces, require_finite, written
 from serving._lane_connection import LaneConnections
 
 if TYPE_CHECKING:
@@ -35,82 +40,10 @@ T = TypeVar("T")
 __all__ = ["Client", "Decision", "DecisionRefused", "Outcome", "Recorded"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds
-_PIECE_BYTES = 1 << 18  # of outcomes in one request; a lane reads four times as much
-_NEVER_INFINITE = (str, int, bool, type(None))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """This is what an endpoint decided.
-
-    Args:
-        id: What the decision is called; its outcome is told under it.
-        endpoint: Name of the endpoint.
-        model: The version that answered, "name/3".
-        answer: {"probability": p} or {"estimate": v}.
-        at: The moment of the decision.
-        repeated: Whether it had been made before, and this is the logged answer.
-        missing: Views that had nothing for the entity; their features were null.
-    """
-
-    id: str
-    endpoint: str
-    model: str
-    answer: Mapping[str, float]
-    at: datetime
-    repeated: bool
-    missing: tuple[str, ...]
-
-    @property
-    def value(self) -> float:
-        """The figure that was answered, whether a probability or an estimate."""
-        return next(iter(self.answer.values()))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """This is what happened after a decision.
-
-    Args:
-        id: Of the decision.
-        value: What happened, 1 or 0 where it is a class; None where it will never be known.
-        known_at: When it was known, aware; None for now.
-    """
-
-    id: str
-    value: float | None
-    known_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """This says how many outcomes were new, and how many had been recorded before."""
-
-    recorded: int
-    repeated: int
-
-
-class DecisionRefused(HeadraceError):
-    """This request was refused as wrong; sent again, it would be refused again.
-
-    Args:
-        status: HTTP status, 400 to 499.
-        error: What the lane said: code, field, expected, got, message, remedy.
-    """
-
-    fault = "data"
-
-    def __init__(self, status: int, error: Mapping[str, Any]) -> None:
-        super().__init__(error["message"], remedy=error["remedy"])
-        self.status = status
-        self.code: str = error["code"]
-        self.field: str | None = error.get("field")
-        self.expected: str | None = error.get("expected")
-        self.got: str | None = error.get("got")
 
 
 class Client:
-    """This asks one endpoint, from any number of threads; close it, or use it in a `with` block.
+    """This asks one endpoint, from any number of threads; best used in a `with` block.
 
     Args:
         endpoint: Name of the endpoint.
@@ -158,17 +91,17 @@ class Client:
             ParameterError: A value cannot be sent as JSON.
             ServiceError: No lane answers, or it could not decide.
         """
-        _require_finite(entity)
+        require_finite(entity)
         request: dict[str, Any] = {
             "id": uuid.uuid4().hex if id is None else id,
             "entity": dict(entity),
         }
         if features is not None:
-            _require_finite(features)
+            require_finite(features)
             request["features"] = dict(features)
         if at is not None:
-            request["at"] = _written(at)
-        return self._ask("POST", "/decide", _encoded(request), _decision)
+            request["at"] = written(at)
+        return self._ask("POST", "/decide", encoded(request), decision_of)
 
     def outcome(
         self,
@@ -191,8 +124,8 @@ class Client:
             ServiceError: No lane answers, or it could not record them.
         """
         recorded = repeated = 0
-        for body in _pieces(outcomes):
-            piece = self._ask("POST", "/outcomes", body, _recorded)
+        for body in pieces(outcomes):
+            piece = self._ask("POST", "/outcomes", body, recorded_of)
             recorded += piece.recorded
             repeated += piece.repeated
         return Recorded(recorded=recorded, repeated=repeated)
@@ -230,10 +163,10 @@ class Client:
         while True:
             try:
                 status, answer = self._lane.send(method, self._path + path, body)
-                return _read(status, answer, read)
+                return read_answer(status, answer, read)
             except (OSError, HTTPException) as error:
                 trouble: HeadraceError = self._unreachable(error)
-            except _NotYet as error:
+            except NotYet as error:
                 trouble = error
             self._lane.forget()
             if time.monotonic() + pause > until:
@@ -251,7 +184,7 @@ class Client:
         lane = self._endpoints.lane(self.endpoint)
         if lane is None or lane.url is None:
             said = f" {lane.message}" if lane and lane.message else ""
-            raise _NotYet(
+            raise NotYet(
                 f"No lane of endpoint '{self.endpoint}' has an address yet.{said}",
                 remedy=self._remedy,
             )
@@ -267,84 +200,3 @@ class Client:
     @property
     def _remedy(self) -> str:
         return f"run `headrace up`, and see `headrace endpoint show {self.endpoint}`."
-
-
-class _NotYet(ServiceError):
-    """This lane is starting: the same request is worth sending again soon."""
-
-
-def _decision(document: Mapping[str, Any]) -> Decision:
-    return Decision(
-        id=document["id"],
-        endpoint=document["endpoint"],
-        model=document["model"],
-        answer=document["answer"],
-        at=datetime.fromisoformat(document["at"]),
-        repeated=document["repeated"],
-        missing=tuple(document["missing"]),
-    )
-
-
-def _recorded(document: Mapping[str, Any]) -> Recorded:
-    return Recorded(recorded=document["recorded"], repeated=document["repeated"])
-
-
-def _read(status: int, answer: bytes, read: Callable[[dict[str, Any]], T]) -> T:
-    """Return what a lane answered, or raise what it refused with."""
-    try:
-        document = orjson.loads(answer)
-        if status == 200:
-            return read(document)
-        error = document["error"]
-        problem, remedy, code = error["message"], error["remedy"], error["code"]
-    except (ValueError, KeyError, TypeError):
-        raise ServiceError(
-            f"What answered with status {status} is not a lane: {answer[:60]!r}.",
-            remedy="give the address that `headrace endpoint show` prints.",
-        ) from None
-    if status < 500:
-        raise DecisionRefused(status, error)
-    raise (_NotYet if code == "starting" else ServiceError)(problem, remedy=remedy)
-
-
-def _pieces(outcomes: Iterable[Outcome]) -> Iterable[bytes]:
-    """Yield bodies that a lane reads, each with as many outcomes as fit."""
-    parts: list[bytes] = []
-    size = 0
-    for outcome in outcomes:
-        _require_finite({"value": outcome.value})
-        entry: dict[str, Any] = {"id": outcome.id, "value": outcome.value}
-        if outcome.known_at is not None:
-            entry["known_at"] = _written(outcome.known_at)
-        part = _encoded(entry)
-        if parts and size + len(part) > _PIECE_BYTES:
-            yield b'{"outcomes":[%s]}' % b",".join(parts)
-            parts, size = [], 0
-        parts.append(part)
-        size += len(part) + 1
-    if parts:
-        yield b'{"outcomes":[%s]}' % b",".join(parts)
-
-
-def _written(moment: datetime | str) -> str:
-    return moment if isinstance(moment, str) else moment.isoformat()
-
-
-def _require_finite(values: Mapping[str, Any]) -> None:
-    """Refuse infinity, which would be written as null."""
-    for name, value in values.items():
-        if type(value) not in _NEVER_INFINITE and isinstance(value, Real) and isinf(value):
-            raise ParameterError(
-                f"The value of '{name}' is {value}, and JSON has no infinity.",
-                remedy="give a number, or None where it isn't known.",
-            )
-
-
-def _encoded(document: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError as error:
-        raise ParameterError(
-            f"The request cannot be written as JSON: {error}.",
-            remedy="give texts, numbers, true, false or None.",
-        ) from None

@@ -109,10 +109,10 @@ def deploy(
         challenger=others[0] if others else None,
         reason="declared by a flow",
     )
-    sync_aliases(route)
     lane = endpoints.wait_applied(
         endpoint, route.generation, timeout_seconds=APPLIED_WITHIN_SECONDS, alive=is_up
     )
+    sync_aliases(route)
     return Report.of(
         {
             "passed": True,

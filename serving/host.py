@@ -71,6 +71,7 @@ def table_of(route: Route, spec: EndpointSpec, of: Settings, *, port: int = 0) -
         log=decisions_folder(of, route.endpoint),
         notices=notices_folder(of),
         port=port,
+        durability=of.decision_durability,
     )
 
 

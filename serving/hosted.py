@@ -28,7 +28,9 @@ def ready_file(of: Settings) -> Path:
 def is_up() -> bool:
     """Return whether the host of this installation runs and is ready."""
     try:
-        told = json.loads(ready_file(settings()).read_text(encoding="utf-8"))
-        return psutil.pid_exists(int(told["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        path = ready_file(settings())
+        told = json.loads(path.read_text(encoding="utf-8"))
+        # a process id is given out again: whoever wrote the file was there before it
+        return psutil.Process(int(told["pid"])).create_time() <= path.stat().st_mtime
+    except (OSError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
         return False

@@ -101,9 +101,11 @@ def _rule(given: Rule | None, declared: Any, endpoint: str) -> Rule:
 
 def _decided_before(endpoints: Any, endpoint: str) -> Report:
     """Report the last verdict of an endpoint at which nothing is being compared."""
+    from serving._aliases import sync_aliases
     from serving.judge import replay
 
     route = endpoints.route(endpoint)
+    sync_aliases(route)  # if MLflow was away when it was decided
     document: dict[str, Any] = {
         "passed": True,
         "changed": False,
@@ -118,13 +120,17 @@ def _decided_before(endpoints: Any, endpoint: str) -> Report:
     for change in reversed(endpoints.history(endpoint)):
         if change.trace is not None and change.before is not None:
             verdict = replay(change.trace)
+            told = (
+                f"Decided before, by '{change.action}' at {change.at:%Y-%m-%d %H:%M} UTC "
+                f"({change.reason}).\n{verdict.prose()}"
+            )
             document |= {
                 "action": verdict.action,
                 "why": verdict.prose(),
                 "challenger": change.before.challenger,
                 "experiment": change.before.experiment,
                 "trace": dict(change.trace),
-                "told": f"Decided before, at {change.at:%Y-%m-%d %H:%M} UTC.\n{verdict.prose()}",
+                "told": told,
             }
             break
     return Report.of(document)

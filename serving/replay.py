@@ -100,8 +100,8 @@ def replay(
     period = [since.isoformat(), None if until is None else until.isoformat(), timezone]
     mark = document_digest([endpoint, deployed.document["proposed"], digests, period])[:10]
     done = settings().home / "serving" / "replays" / endpoint / f"{mark}.json"
-    if done.is_file():
-        document = json.loads(done.read_text(encoding="utf-8"))
+    document = _read(done)
+    if document is not None:
         told = f"{document['told']} It was done before; nothing was asked again."
         return Report.of(document | {"changed": False, "told": told})
     route = endpoints.route(endpoint)
@@ -219,6 +219,15 @@ def _schema(table: Table[Any] | Labels[Any]) -> TableSchema:
 
 def _midnight(day: date, timezone: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return what a replay that was done has reported; one that cannot be read is done again."""
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if document.keys() >= {"as_of", "told", "decisions"} else None
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -39,13 +39,15 @@ def _write_models(run: FlowRun) -> None:
     from headrace.artifacts import Model, SelectedModel
 
     models: dict[str, Model] = {}
+    seen: set[str] = set()
     selected = None
     for path, outcome in run.outcomes.items():
         for artifact in outcome.outputs.values():
             if isinstance(artifact, SelectedModel):
                 selected = artifact.digest
-            elif isinstance(artifact, Model):
-                models[path] = artifact
+            elif isinstance(artifact, Model) and artifact.digest not in seen:
+                models[path] = artifact  # a model that is passed on is shown where it was made
+                seen.add(artifact.digest)
     if not models:
         return
     rows = []

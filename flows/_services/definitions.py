@@ -159,7 +159,7 @@ def _runner(of: Settings) -> Service:
 def _serving(of: Settings) -> Service:
     return Service(
         name="serving",
-        title="Ray Serve",
+        title="serving host",
         command=(*_PYTHON, "serving.host"),
         folder=of.home / "serving",
         environment=serving_environment(of),

@@ -7,10 +7,10 @@ A decision is logged before it is answered. `DecisionLog` appends and finds, `Ta
 from __future__ import annotations
 
 from headrace.decisions.compaction import Compacted, compact
+from headrace.decisions.folder import LogWriteError
 from headrace.decisions.index import Stats
 from headrace.decisions.log import DecisionLog
 from headrace.decisions.position import Position, load_cursor, save_cursor
-from headrace.decisions.segments import LogWriteError
 from headrace.decisions.tail import Tail
 from headrace.decisions.view import open_view
 

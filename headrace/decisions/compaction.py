@@ -7,21 +7,14 @@ that was killed is done again, and a reader always knows which of the two to rea
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from headrace.decisions.frames import read_frames
-from headrace.decisions.inventory import Inventory, Tally
-from headrace.decisions.segments import LogFolder, LogWriteError, seal, try_lock
-from headrace.decisions.tables import FIELDS, schema_of, tables_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-_ROW_GROUP = 50_000
+from headrace.decisions.folder import LogFolder, LogWriteError
+from headrace.decisions.inventory import Inventory
+from headrace.decisions.parquet_files import write_parquet
+from headrace.decisions.sealing import seal
+from headrace.decisions.segments import try_lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +41,7 @@ def compact(folder: Path, *, remember: int = 1_000_000) -> Compacted:
 
     It may be killed and repeated at any moment. Segments whose writer is gone are sealed first.
     What is removed from the segments is in Parquet, but no longer found by id or read by a `Tail`.
+    It is minutes of work for a million decisions: not for a process that answers requests.
 
     Args:
         folder: The folder of the endpoint.
@@ -78,7 +72,7 @@ def _compact(folder: LogFolder, remember: int) -> Compacted:
     sealed = {name: found for name in folder.names() if (found := seal(folder, name))}
     fresh = [name for name in sealed if not folder.parquet("decisions", name).exists()]
     for name in fresh:
-        _write(folder, name, sealed[name].tally)
+        write_parquet(folder, name, sealed[name].tally)
     old = _forgotten(sealed, remember)
     for name in old:
         folder.log(name).unlink()
@@ -91,58 +85,6 @@ def _compact(folder: LogFolder, remember: int) -> Compacted:
         outcomes=sum(each.outcomes for each in tallies),
         removed=len(old),
     )
-
-
-def _write(folder: LogFolder, name: str, tally: Tally) -> None:
-    """Write the tables of a segment, decisions last; each is whole, or not there."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    drafts = {table: folder.parquet(table, f".{name}") for table in FIELDS}
-    path = folder.log(name)
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        with ExitStack() as stack:
-            writers: dict[str, parquet.ParquetWriter] = {}
-            for table, draft in drafts.items():
-                draft.parent.mkdir(parents=True, exist_ok=True)
-                writers[table] = stack.enter_context(
-                    parquet.ParquetWriter(draft, schema_of(table), compression="zstd")
-                )
-            frames = read_frames(fd, path, 0, tally.size, sealed=True)
-            waiting: dict[str, list[pa.Table]] = {table: [] for table in FIELDS}
-            for table, rows in tables_of(frames, name):
-                waiting[table].append(rows)
-                if sum(len(each) for each in waiting[table]) >= _ROW_GROUP:
-                    writers[table].write_table(pa.concat_tables(waiting[table]))
-                    waiting[table].clear()
-            for table, rest in waiting.items():
-                if rest:
-                    writers[table].write_table(pa.concat_tables(rest))
-        if tally.shadows:
-            _publish(drafts["shadows"], folder.parquet("shadows", name))
-        if tally.outcomes:
-            _publish(drafts["outcomes"], folder.parquet("outcomes", name))
-        _publish(drafts["decisions"], folder.parquet("decisions", name))
-    finally:
-        os.close(fd)
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
-
-
-def _publish(draft: Path, path: Path) -> None:
-    """Put a file in its place, on the disk: its segment may be removed next."""
-    _sync(draft)
-    draft.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _forgotten(sealed: dict[str, Inventory], remember: int) -> list[str]:
@@ -162,7 +104,10 @@ def _clean(folder: LogFolder) -> None:
     """Remove what a compaction that was killed left behind."""
     for draft in folder.path.glob("parquet/*/.*.parquet"):
         draft.unlink()
-    there = set(folder.names())
     for idx in folder.segments.glob("*.idx"):
-        if idx.stem not in there:
+        if not folder.log(idx.stem).exists():
             idx.unlink()
+    for draft in folder.segments.glob("*.idx.*.draft"):
+        name = draft.name.partition(".idx.")[0]
+        if folder.idx(name).exists() or not folder.log(name).exists():
+            draft.unlink(missing_ok=True)

@@ -15,6 +15,22 @@ LONGEST_ID = 200
 _COLUMNS_BITS = 53  # what a JSON number holds exactly, everywhere
 
 
+def checked_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of features, which become the keys of a map.
+
+    Raises:
+        ParameterError: A name is no text, or occurs twice.
+    """
+    wrong = [name for name in names if not isinstance(name, str) or names.count(name) > 1]
+    if wrong:
+        raise ParameterError(
+            f"The columns of a decision have the name {wrong[0]!r:.80}, which is no text or occurs "
+            "twice.",
+            remedy="Give each feature a name of its own.",
+        )
+    return names
+
+
 def columns_id(names: Sequence[str]) -> int:
     """Return the number that stands for a list of names, in every process and segment."""
     digest = blake2b(orjson.dumps(list(names)), digest_size=8).digest()

@@ -74,7 +74,7 @@ def _regular(rows: list[list[Any]], names: list[str]) -> tuple[pa.Array, pa.Arra
             _columns_map(cells, numbers, names, pa.float64()),
             _columns_map(cells, texts, names, pa.string()),
         )
-    except pa.ArrowInvalid:  # a whole number that no float holds exactly
+    except (pa.ArrowInvalid, OverflowError):  # a whole number that no float holds exactly
         return None
 
 

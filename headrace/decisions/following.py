@@ -6,8 +6,10 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from headrace.decisions.frames import Frame, read_frame, read_frames
-from headrace.decisions.segments import LogFolder, check_size
+from headrace.decisions.folder import LogFolder
+from headrace.decisions.frames import Frame
+from headrace.decisions.reading import read_frame, read_frames
+from headrace.decisions.sealing import check_size
 
 
 class Followed:

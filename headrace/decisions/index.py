@@ -8,12 +8,14 @@ from typing import Any
 
 import orjson
 
+from headrace.decisions.folder import LogFolder
 from headrace.decisions.following import Followed, Records
 from headrace.decisions.frames import COLUMNS, DECISION, OUTCOME, Record, key_of
 from headrace.decisions.inventory import Tally, read_tally
 from headrace.decisions.loaded import Loaded
 from headrace.decisions.remembered import Remembered, place_of, segment_and_offset
-from headrace.decisions.segments import Births, LogFolder, seal
+from headrace.decisions.sealing import seal
+from headrace.decisions.segments import Births
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from headrace.decisions.documents import columns_id, record_of
+from headrace.decisions.documents import checked_names, columns_id, record_of
+from headrace.decisions.folder import LogFolder
 from headrace.decisions.frames import DECISION, OUTCOME, OVERHEAD, Record
 from headrace.decisions.index import Index, Stats
 from headrace.decisions.remembered import OFFSETS
-from headrace.decisions.segments import Births, LogFolder, checked_writer
+from headrace.decisions.segments import Births, checked_writer
 from headrace.decisions.writer import Durability, SegmentWriter
 from headrace.errors import ParameterError
 
@@ -89,11 +90,15 @@ class DecisionLog:
         )
 
     def columns(self, names: Sequence[str]) -> int:
-        """Return the number that stands for a list of names, the same in every process."""
+        """Return the number that stands for a list of names, the same in every process.
+
+        Raises:
+            ParameterError: A name is no text, or occurs twice.
+        """
         listed = tuple(names)
         number = self._numbers.get(listed)
         if number is None:
-            number = self._numbers[listed] = columns_id(listed)
+            number = self._numbers[listed] = columns_id(checked_names(listed))
             self._columns[number] = listed
         return number
 

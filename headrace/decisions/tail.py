@@ -12,10 +12,11 @@ from typing import Any, Self
 
 import orjson
 
+from headrace.decisions.folder import LogFolder
 from headrace.decisions.following import Followed
 from headrace.decisions.frames import COLUMNS, DECISION
 from headrace.decisions.position import Position
-from headrace.decisions.segments import Births, LogFolder
+from headrace.decisions.segments import Births
 from headrace.errors import ParameterError
 
 

@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.decisions.frames import read_frames
-from headrace.decisions.segments import LogFolder, check_size
-from headrace.decisions.tables import FIELDS, schema_of, tables_of
+from headrace.decisions.fields import FIELDS, schema_of
+from headrace.decisions.folder import LogFolder
+from headrace.decisions.reading import read_frames
+from headrace.decisions.sealing import check_size
+from headrace.decisions.tables import tables_of
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import Literal
 
 from headrace.decisions.documents import columns_record
+from headrace.decisions.folder import LogFolder, LogWriteError
 from headrace.decisions.frames import OVERHEAD, Record, batch_of
 from headrace.decisions.inventory import Inventory, write_inventory
-from headrace.decisions.segments import Births, LogFolder, LogWriteError, create_segment
+from headrace.decisions.segments import Births, create_segment
 
 Durability = Literal["process", "power"]
 

@@ -33,7 +33,10 @@ class LaneReplica:
         table = LaneTable.from_json(document)
         if self._decisions is None:
             self._decisions = await asyncio.to_thread(
-                DecisionLog.open, table.log, writer=f"lane-{os.getpid()}"
+                DecisionLog.open,
+                table.log,
+                writer=f"lane-{os.getpid()}",
+                durability=table.durability,
             )
         if self._app is None or self._server is None:
             self._app = LaneApp(table.endpoint, self._decisions)

@@ -45,6 +45,7 @@ class LaneTable:
         log: Folder of the decision log.
         notices: Folder where replicas say where they listen.
         port: Port to listen on if it is free; 0 takes any.
+        durability: What a logged decision outlives: the "process", or also a loss of "power".
     """
 
     endpoint: str
@@ -60,6 +61,7 @@ class LaneTable:
     log: Path
     notices: Path
     port: int = 0
+    durability: Literal["process", "power"] = "process"
 
     def to_json(self) -> dict[str, Any]:
         """Return the table as JSON-like data."""
@@ -78,6 +80,7 @@ class LaneTable:
             "log": str(self.log),
             "notices": str(self.notices),
             "port": self.port,
+            "durability": self.durability,
         }
 
     @classmethod
@@ -98,6 +101,7 @@ class LaneTable:
             log=Path(data["log"]),
             notices=Path(data["notices"]),
             port=data["port"],
+            durability=data["durability"],
         )
 
 

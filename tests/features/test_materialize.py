@@ -174,8 +174,10 @@ def test_an_unknown_view_gets_the_nearest():
     with pytest.raises(ParameterError) as error:
         materialize(observed(*ROWS), view="airport_wether")
 
-    assert "There is no feature view 'airport_wether'. Did you mean 'airport_weather'" in str(
-        error.value
+    assert str(error.value) == (
+        "Operator 'materialize' got a wrong parameter 'view': There is no feature view "
+        "'airport_wether'. Did you mean 'airport_weather' or 'airport_congestion'?, got "
+        "'airport_wether'.\n  Fix: Pass a value of the declared type and range."
     )
 
 

@@ -222,6 +222,7 @@ def test_a_space_that_begins_again_in_the_middle_goes_on_as_the_join_gives_it(
         assert read(reader, 16) == joined(view, in_order, 16)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(rows=st.lists(a_fact(), min_size=1, max_size=16), ttl=ttl, until=st.integers(0, 16))
 def test_materialized_until_a_moment_it_reads_as_the_join_gives_it(rows, ttl, until):

@@ -19,7 +19,8 @@ from features.online_lookup import Lookup
 from headrace.errors import ParameterError
 from serving._openapi import openapi_document
 from serving._request_errors import RequestError
-from serving._request_rules import Clock, read_decision
+from serving._request_reading import read_decision
+from serving._request_rules import Clock
 from serving._requests import DecisionRequest, Input, OutcomeRequest, RequestReader
 
 INPUTS = (

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from headrace.decisions import DecisionLog, LogWriteError, Tail, open_view
-from headrace.decisions.segments import LogFolder
+from headrace.decisions.folder import LogFolder
 from headrace.errors import DamagedArtifactError
 
 COLUMNS = ("distance", "wind", "carrier")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.decisions import DecisionLog
-from headrace.decisions.segments import LogFolder
+from headrace.decisions.folder import LogFolder
 from headrace.errors import DamagedArtifactError, ParameterError
 
 COLUMNS = ("distance", "wind", "carrier")
@@ -55,6 +55,16 @@ def test_a_list_of_names_has_the_same_number_in_every_process(open_log):
 
     assert numbers == [8984584497284286, 8984584497284286]
     assert open_log("third").columns(["wind", "distance"]) != numbers[0]
+
+
+def test_a_feature_has_a_name_of_its_own(log):
+    with pytest.raises(ParameterError) as refused:
+        log.columns(["wind", "distance", "wind"])
+
+    assert str(refused.value) == (
+        "The columns of a decision have the name 'wind', which is no text or occurs twice.\n"
+        "  Fix: Give each feature a name of its own."
+    )
 
 
 def test_an_id_is_any_text(log, decision):

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from headrace.decisions import Compacted, DecisionLog, compact, open_view
-from headrace.decisions.segments import LogFolder
+from headrace.decisions.folder import LogFolder
 from headrace.errors import DamagedArtifactError
 
 COLUMNS = ("distance", "wind", "carrier")
@@ -133,6 +133,7 @@ def test_models_with_other_features_share_the_views(open_log, folder, decision):
     log.append([decision("UA1")])
     log.append([decision("UA2", columns=other, features=[True, "N1", [1, 2]])])
     log.append([decision("UA3", columns=other, features=[2**60, 7, None])])
+    log.append([decision("UA4", columns=other, features=[2**63, None, None], generation=2**63)])
 
     found = open_view(folder).execute(
         "SELECT features['distance'], features['tail'], texts['tail'], texts['window'] "
@@ -143,6 +144,7 @@ def test_models_with_other_features_share_the_views(open_log, folder, decision):
         (1400.0, None, None, None),
         (1.0, None, "N1", "[1,2]"),
         (2.0**60, 7.0, None, None),
+        (2.0**63, None, None, None),
     ]
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators._encoding import encode
-from operators._onnx import onnx_scores, to_onnx, trees_of
+from operators._onnx import to_onnx, trees_of
+from operators._onnx_session import onnx_scores
 from operators._probes import probe_rows
 from operators._trees import rounded_down
 from operators.scoring import load

@@ -16,13 +16,13 @@ from headrace import Model
 from headrace.errors import DataError
 from operators._encoding import encode
 from operators._mlp import write_arrays
-from operators._onnx import onnx_scores, to_onnx
+from operators._onnx import to_onnx
+from operators._onnx_session import onnx_scores
 from operators._probes import probe_rows
+from operators._timing import SMALL, crossing, fastest
 from operators.bundle import write_bundle
 from operators.runtimes import (
     RuntimeChoice,
-    _crossing,
-    _fastest,
     choose_runtime,
     load_runtime,
 )
@@ -170,7 +170,7 @@ def test_probe_rows_hold_nulls_each_category_and_the_examples_and_come_again(fit
 def test_the_small_runtime_is_the_one_that_is_clearly_faster(single, sixteen, winner):
     timings = {"library": {1: 100.0, 16: 100.0}, "onnxruntime": {1: single, 16: sixteen}}
 
-    found = _fastest(timings, {1: 2 / 3, 16: 1 / 3})
+    found = fastest(timings, SMALL)
 
     assert found == winner
 
@@ -179,7 +179,7 @@ def test_the_switch_lies_where_the_measured_lines_cross():
     small = {1: 7.0, 16: 20.0, 100: 130.0, 1000: 2_200.0}
     large = {1: 97.0, 16: 110.0, 100: 180.0, 1000: 1_400.0}
 
-    found = _crossing(small, large)
+    found = crossing(small, large)
 
     assert found == 153  # 50 µs ahead at 100 rows, 800 µs behind at 1,000
 
