@@ -13,15 +13,13 @@ from headrace.decisions import DecisionLog
 from headrace.errors import HeadraceError
 from serving._openapi import openapi_document
 from serving._request_errors import RequestError
-from serving._requests import OutcomeRequest, RequestReader
+from serving._requests import MOST_BYTES, MOST_OUTCOME_BYTES, OutcomeRequest, RequestReader
 from serving.lane.deciding import Decider
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-DECISION_BYTES = 65_536
-OUTCOME_BYTES = 1 << 20
 _JSON = (b"content-type", b"application/json")
 
 
@@ -50,7 +48,6 @@ class LaneApp:
             inputs=decider.inputs,
             lookups=decider.lookups,
             clock=table.clock,
-            max_bytes=DECISION_BYTES,
         )
         self._decider = decider
 
@@ -70,12 +67,12 @@ class LaneApp:
         if path == self._decide_path:
             _require(method, "POST", path)
             decider, reader = self._ready()
-            body = await _body(scope, receive, DECISION_BYTES)
+            body = await _body(scope, receive, MOST_BYTES)
             return await decider.decide(reader.decision(body))
         if path == self._outcomes_path:
             _require(method, "POST", path)
             decider, reader = self._ready()
-            body = await _body(scope, receive, OUTCOME_BYTES)
+            body = await _body(scope, receive, MOST_OUTCOME_BYTES)
             return self._record(reader.outcomes(body), decider)
         if path in (self._about_path, "/openapi.json", "/healthz"):
             _require(method, "GET", path)
