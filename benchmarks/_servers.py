@@ -23,8 +23,8 @@ def servers(*names: str) -> Iterator[Settings]:
             home=Path(home), prefect_port=prefect, mlflow_port=mlflow
         ) as configured:
             _services.apply_client_environment(configured)
-            _services.up(only=names, of=configured)
             try:
+                _services.up(only=names, of=configured)
                 yield configured
             finally:
                 _services.down(of=configured)

@@ -90,7 +90,7 @@ def lookup_of(view: FeatureView, features: Sequence[str] | None = None) -> Looku
                 f"feature in view '{view.name}' called",
                 name,
                 columns,
-                remedy=f"`headrace features show {view.name}` lists what it has.",
+                remedy="Name features that the view's definition has.",
             )
     return Lookup(
         view=view.name,

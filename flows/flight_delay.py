@@ -1,8 +1,9 @@
 """This flow answers: will this flight arrive late, as far as one can know two hours before?
 
 It is the example to read first and to copy. Every value that a model sees was known at the
-decision; the rules are in `features/nycflights13.py`. Flights from `until` on are left alone: they
-are for the model that is served.
+decision; the rules are in `features/nycflights13.py`. The best model on the validation set answers
+at an endpoint with the second best in its shadow; the flights from `until` on are then asked as
+they came, and the rule decides which of the two should answer.
 """
 
 from __future__ import annotations
@@ -48,19 +49,21 @@ def flight_delay(
     validation_from: date = date(2013, 7, 1),
     test_from: date = date(2013, 9, 1),
     until: date = date(2013, 11, 1),
+    replay_until: date = date(2014, 1, 1),
     metric: Literal["log_loss", "auc", "brier"] = "log_loss",
-    model_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "flight_delay",
+    model_name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")] = "flight_delay",
 ) -> Evaluation:
-    """Find the model that best tells which flights will arrive late, and register it.
+    """Find the model that best tells which flights will be late, and let it answer.
 
     Args:
         late_minutes: A flight is late when it arrives more than this many minutes late.
         decide_before_hours: Hours between the decision and the scheduled departure.
         validation_from: The first day of the validation set; earlier days are trained on.
         test_from: The first day of the test set.
-        until: The first day that is not used.
+        until: The first day that no model has seen; the flights from here on are asked live.
+        replay_until: The first day that is not asked for.
         metric: What the models are compared by on the validation set.
-        model_name: The name under which the selected model is registered.
+        model_name: The name under which models are registered, and of the endpoint.
     """
     records, airports = nyc.read_flights(), nyc.read_airports()
     raw = nyc.time_flights(records, airports, decide_before_hours=decide_before_hours)
@@ -94,11 +97,19 @@ def flight_delay(
         views=views,
         rule=rule,
         clock="replayed",
-        space="replay",
+        space=f"replay_{model_name}",
         may_lack=["tail_history"],  # a new aircraft has no history, and flies
     )
     replayed = replay(
-        flights, labels, rows, served, endpoint=model_name, views=views, since=until, timezone=ZONE
+        flights,
+        labels,
+        rows,
+        served,
+        endpoint=model_name,
+        views=views,
+        since=until,
+        until=replay_until,
+        timezone=ZONE,
     )
     promote(replayed, endpoint=model_name)
     return tested

@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,15 +102,17 @@ def write_files(
 
 def publish(staged: Path, folder: Path) -> None:
     """Give a written folder its name, in place of a damaged or outdated one."""
-    try:
-        os.rename(staged, folder)
-    except OSError as problem:
-        if problem.errno not in _TAKEN:
-            raise
-        # what is there was found damaged or outdated, or another process was first with the same
-        aside = folder.with_name(f"{staged.name}.old")
-        os.rename(folder, aside)
-        os.rename(staged, folder)
+    while True:
+        try:
+            os.rename(staged, folder)
+            break
+        except OSError as problem:
+            if problem.errno not in _TAKEN:
+                raise
+        # it was found damaged or outdated, or another process was first, which wrote the same
+        aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        with suppress(FileNotFoundError):
+            os.rename(folder, aside)
         shutil.rmtree(aside, ignore_errors=True)
     handle = os.open(folder.parent, os.O_RDONLY)
     try:

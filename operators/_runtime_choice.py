@@ -49,7 +49,7 @@ class RuntimeChoice:
     def from_json(cls, data: Mapping[str, Any]) -> RuntimeChoice:
         """Rebuild a choice from `to_json`."""
         timings = {
-            name: {int(rows): value for rows, value in measured.items()}
+            name: {rows: measured[str(rows)] for rows in sorted(map(int, measured))}
             for name, measured in data["timings"].items()
         }
         parity = {name: Parity(**found) for name, found in data["parity"].items()}

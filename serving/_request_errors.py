@@ -29,6 +29,7 @@ Code = Literal[
     "method_not_allowed",
     "unsupported_media_type",
     "features_unreadable",
+    "log_unreadable",
     "log_unwritable",
     "model_failed",
     "starting",
@@ -49,6 +50,7 @@ STATUS: Mapping[Code, int] = {
     "not_allowed": 422,
     "model_failed": 500,
     "features_unreadable": 503,
+    "log_unreadable": 503,
     "log_unwritable": 503,
     "starting": 503,
 }
@@ -233,6 +235,15 @@ class RequestError(HeadraceError):
         return cls(
             "features_unreadable",
             f"The online features cannot be read: {error.problem}",
+            remedy=error.remedy,
+        )
+
+    @classmethod
+    def log_unreadable(cls, error: HeadraceError) -> Self:
+        """Build the error for a request whose earlier decision or outcome cannot be read."""
+        return cls(
+            "log_unreadable",
+            f"What was logged of the decision cannot be read: {error.problem}",
             remedy=error.remedy,
         )
 

@@ -12,10 +12,12 @@ from headrace.decisions.folder import LogFolder
 from headrace.decisions.following import Followed, Records
 from headrace.decisions.frames import COLUMNS, DECISION, OUTCOME, Record, key_of
 from headrace.decisions.inventory import Tally, read_tally
-from headrace.decisions.loaded import Loaded
+from headrace.decisions.loaded import Loaded, give_back_memory
 from headrace.decisions.remembered import Remembered, place_of, segment_and_offset
 from headrace.decisions.sealing import seal
 from headrace.decisions.segments import Births
+
+_MANY = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,3 +178,5 @@ class Index:
                 if inventory:  # else it was compacted and removed since the listing
                     loaded.take(number, inventory)
         self._decisions = loaded.fill(self._kinds[DECISION], self._kinds[OUTCOME])
+        if self._decisions >= _MANY:
+            give_back_memory()

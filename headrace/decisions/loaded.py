@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import TYPE_CHECKING
 
 from headrace.decisions.inventory import Entries, Inventory
@@ -46,7 +47,15 @@ class Loaded:
         decisions.fill(keys, places, np.arange(len(keys)))
         keys, places, known = _joined([(n, part.outcomes) for n, part in self._parts])
         outcomes.fill(keys, places, np.searchsorted(logged, known, side="right"))
+        self._parts.clear()
         return len(logged)
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system, which the C library would keep for this process."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; others return it themselves
+    if trim:
+        trim(0)
 
 
 def _joined(

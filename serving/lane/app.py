@@ -59,6 +59,9 @@ class LaneApp:
             document = await self._answer(scope, receive)
         except RequestError as error:
             await _send(send, error.status, error.to_json())
+        except HeadraceError as error:  # only the log can fail in a way that no request explains
+            unreadable = RequestError.log_unreadable(error)
+            await _send(send, unreadable.status, unreadable.to_json())
         else:
             await _send(send, 200, orjson.dumps(document))
 

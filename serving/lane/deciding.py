@@ -134,20 +134,30 @@ class Decider:
         for request, answered in waiting:
             if request.id is not None:
                 self._by_id.pop(request.id, None)
-            if request.at_us is None:
-                request.at_us = logged
             try:
-                row, missing = self._rows.row(request)
+                row, missing = self._row(request, logged)
             except RequestError as error:
                 _fail(answered, error)
-            except LeakageError as error:
-                _fail(answered, RequestError.future_features(error))
             except HeadraceError as error:
                 _fail(answered, RequestError.features_unreadable(error))
             else:
                 ready.append((request, answered, row, missing))
         if ready:
             self._score_and_log(ready, logged)
+
+    def _row(self, request: DecisionRequest, now: int) -> tuple[list[Any], list[str]]:
+        """Return the row and the views that had nothing; the request has a moment from then on."""
+        if request.at_us is not None:
+            try:
+                return self._rows.row(request)
+            except LeakageError as error:
+                raise RequestError.future_features(error) from error
+        request.at_us = now
+        try:
+            return self._rows.row(request)
+        except LeakageError:  # pushed since the batch began: decide a little later
+            request.at_us = current_clock().now_us()
+            return self._rows.row(request)
 
     def _score_and_log(
         self,

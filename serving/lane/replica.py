@@ -44,9 +44,13 @@ class LaneReplica:
             self._server.start()
         try:
             decider = await load_decider(table, self._decisions, self._pending)
-        except HeadraceError as error:
-            _log.error("Table %s of '%s': %s", table.generation, table.endpoint, error)
-            self._tell(table, failed=table.generation, message=str(error))
+        except Exception as error:  # whatever it is: Serve would end a replica that raises it
+            known = isinstance(error, HeadraceError)
+            message = str(error) if known else f"{type(error).__name__}: {error}"
+            _log.error(
+                "Table %s of '%s': %s", table.generation, table.endpoint, message, exc_info=not known
+            )
+            self._tell(table, failed=table.generation, message=message)
             return
         self._app.answer_with(decider)
         self._generation = table.generation

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
+import duckdb
 import httpx
 import numpy as np
 import pandas as pd
@@ -16,9 +19,11 @@ import pytest
 
 from features.nycflights13 import Flight
 from features.view import Entity, FeatureView
+from flows import _services
 from flows.flight_delay import flight_delay
 from flows.runtime import run_flow
 from headrace import Col, Examples, Report, Schema, SelectedModel, Table, flow, operator
+from headrace.decisions import open_view
 from headrace.errors import LeakageError
 from headrace.execution import FlowRun, Session, plan_status, run_plan
 from headrace.plan.graph import PlanError
@@ -28,6 +33,7 @@ from operators.build import build
 from operators.compute_features import compute_features
 from operators.label_by_outcome import label_by_outcome
 from operators.scoring import load as load_scorer
+from serving.judge import replay as judge_again
 from serving.registry import Registry
 
 if TYPE_CHECKING:
@@ -46,7 +52,9 @@ PARAMETERS = {
     "validation_from": date(2013, 4, 1),
     "test_from": date(2013, 6, 1),
     "until": date(2013, 8, 1),
+    "replay_until": date(2013, 8, 26),
 }
+REPLAYED = 24_114
 TRAINED = ("train_sklearn", "train_torch", "train_xgboost")
 
 
@@ -66,7 +74,7 @@ def runs(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # mlflow warns of itself while it is imported
         import mlflow.pyfunc  # noqa: F401
-    with using_settings(home=tmp_path_factory.mktemp("end_to_end")):
+    with using_settings(home=tmp_path_factory.mktemp("end_to_end")), served():
         first = run_flow(flight_delay, PARAMETERS).require_completed()
         versions = len(Registry().versions(MODEL))
         second = run_flow(flight_delay, PARAMETERS).require_completed()
@@ -76,6 +84,16 @@ def runs(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             versions_after_first=versions,
             session=Session.of_settings(),
         )
+
+
+@contextmanager
+def served() -> Iterator[None]:
+    """Hold Ray Serve for this home."""
+    _services.up(only=("serving",))
+    try:
+        yield
+    finally:
+        _services.down(only=("serving",))
 
 
 def states(run: FlowRun) -> dict[str, str]:
@@ -128,7 +146,7 @@ def test_every_node_is_executed_and_three_models_compete(runs: Runs) -> None:
     candidates = {path: runs.first[path].digest for path in TRAINED}
 
     assert runs.first.state == "completed"
-    assert len(runs.first.outcomes) == 24
+    assert len(runs.first.outcomes) == 29
     assert set(states(runs.first).values()) == {"executed"}
     assert len(set(candidates.values())) == 3
     assert runs.first["select.selected_model"].digest in candidates.values()
@@ -317,12 +335,13 @@ def test_the_weather_is_the_last_that_was_published(sampled: pd.DataFrame) -> No
 
 
 def test_the_model_is_registered_once_with_its_test_figures(runs: Runs) -> None:
-    (version,) = Registry().versions(MODEL)
+    version, second = (Registry().version(MODEL, role) for role in ("champion", "challenger"))
 
     auc = document(runs.first, "evaluate")["metrics"]["auc"]
-    assert runs.versions_after_first == 1
+    assert runs.versions_after_first == 2
+    assert (second.digest, second.aliases) == (runs.first["runner_up"].digest, ("challenger",))
     assert version.digest == runs.first["select.selected_model"].digest
-    assert version.aliases == ("candidate",)
+    assert version.aliases == ("candidate", "champion")
     assert float(version.tags["test_auc"]) == pytest.approx(auc["value"], abs=1e-5)
     assert f"{auc['low']:.4f}" in version.description
     assert f"{auc['high']:.4f}" in version.description
@@ -366,6 +385,54 @@ def test_mlflow_has_a_run_with_a_child_for_each_model(runs: Runs) -> None:
         assert files(child["info"]["run_id"]) >= {"roc.png", "importance.png"}
 
 
+# --- what was answered ---
+
+
+@pytest.fixture(scope="module")
+def log(runs: Runs) -> duckdb.DuckDBPyConnection:
+    """Open what the endpoint decided."""
+    home = Path(runs.session.store.location).parent
+    return open_view(home / "decisions" / MODEL)
+
+
+def test_every_later_flight_was_decided_and_shadowed_and_its_outcome_told(
+    runs: Runs, log: duckdb.DuckDBPyConnection
+) -> None:
+    counts = log.sql(
+        "SELECT count(DISTINCT d.id), count(DISTINCT s.id), count(DISTINCT o.id) FROM decisions d "
+        "LEFT JOIN shadows s USING (id) LEFT JOIN outcomes o USING (id)"
+    ).fetchall()
+
+    replayed = document(runs.first, "replay")
+    assert replayed["decisions"] == REPLAYED
+    assert counts == [(REPLAYED, REPLAYED, replayed["outcomes"])]
+
+
+def test_online_features_are_those_of_the_offline_join(
+    runs: Runs, log: duckdb.DuckDBPyConnection
+) -> None:
+    offline = made(runs.first, "build").frame().set_index("flight_id")
+    rows = log.sql("SELECT entity['flight_id'], features FROM decisions").fetchall()
+
+    online = pd.DataFrame([features for _, features in rows], index=[row[0] for row in rows])
+    same = offline.index.intersection(online.index)
+    wanted = offline.loc[same, online.columns].astype("float64")
+    assert len(same) > 0.95 * REPLAYED  # flights that never landed are not among the examples
+    pd.testing.assert_frame_equal(
+        online.loc[same].astype("float64"), wanted, check_names=False, check_exact=True
+    )
+
+
+def test_the_verdict_says_why_and_can_be_judged_again(runs: Runs) -> None:
+    promoted = document(runs.first, "promote")
+
+    verdict = judge_again(promoted["trace"])
+
+    assert verdict.action == promoted["action"]
+    assert promoted["why"].startswith(("Hold", "Promote", "Withdraw"))
+    assert document(runs.second, "promote")["action"] == promoted["action"]
+
+
 # --- the second run ---
 
 
@@ -380,13 +447,18 @@ def test_a_second_run_executes_no_pure_operator_and_adds_nothing(runs: Runs) -> 
         "publish:airport_weather",
         "publish:carrier_history",
         "publish:tail_history",
+        "register#2",
+        "deploy",
+        "replay",
+        "promote",
     }
     assert set(states(runs.second).values()) == {"executed", "cached"}
     assert {path: runs.second[path].digest for path in TRAINED} == {
         path: runs.first[path].digest for path in TRAINED
     }
     assert children(runs.second) == {}
-    assert len(Registry().versions(MODEL)) == 1
+    assert len(Registry().versions(MODEL)) == 2
+    assert not any(document(runs.second, name)["changed"] for name in ("deploy", "replay"))
     assert entries(logged(runs.second), "metrics")["test_auc"] == pytest.approx(
         entries(logged(runs.first), "metrics")["test_auc"]
     )
@@ -397,14 +469,14 @@ def test_every_pure_node_can_be_cached(runs: Runs) -> None:
 
     assert status.share_uncached == 0
     assert dict(status.uncached) == {}
-    assert len(status.cached) == 19
+    assert len(status.cached) == 20
 
 
 # --- proof ---
 
 
 def test_the_registered_model_leads_back_to_the_flights(runs: Runs) -> None:
-    (version,) = Registry().versions(MODEL)
+    version = Registry().version(MODEL, "champion")
 
     graph = runs.session.lineage.closure(version.digest, "up")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,15 @@ def test_a_damaged_bundle_is_replaced(model, original, written, name):
     assert [_contents(written)[k] for k in kept] == [_contents(original)[k] for k in kept]
     assert load_bundle(written).card == model.card
     assert os.listdir(written.parent) == ["digest"]
+
+
+def test_several_writers_at_once_leave_one_whole_bundle(model, folder):
+    with ThreadPoolExecutor(3) as pool:
+        choices = list(pool.map(lambda _: write_bundle(folder, model), range(3)))
+
+    assert bundle_choice(folder) in choices
+    assert load_bundle(folder).card == model.card
+    assert os.listdir(folder.parent) == ["digest"]
 
 
 def test_a_bundle_of_a_later_layout_is_refused(written):

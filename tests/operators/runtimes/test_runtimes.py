@@ -53,9 +53,10 @@ def test_the_choice_says_what_was_compared_and_measured(chosen):
 
 
 def test_a_choice_survives_json(chosen):
-    again = RuntimeChoice.from_json(json.loads(json.dumps(chosen.to_json())))
+    again = RuntimeChoice.from_json(json.loads(json.dumps(chosen.to_json(), sort_keys=True)))
 
     assert again == chosen
+    assert list(again.timings["library"]) == [1, 16, 100, 1000]
 
 
 def test_a_tampered_conversion_is_refused_with_its_worst_row_and_both_answers(fitted, worst_answer):

@@ -9,7 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,6 @@ MODELS = {
     "flight_delay/1": (train_xgboost, ["carrier", "distance", "wind", "landings"], "UA AA DL"),
     # other features, in another order, and other carriers
     "flight_delay/2": (train_sklearn, ["last_delay", "hour", "wind", "carrier"], "HA DL UA"),
-    "flight_delay/3": (train_xgboost, ["carrier", "distance", "wind", "landings"], "UA AA DL"),
     "minutes/1": (train_xgboost, ["distance", "wind"], "UA AA DL"),
 }
 ASKED = {"entity": {"origin": "EWR", "tail": "N1"}, "features": {"carrier": "UA", "distance": 719}}
@@ -113,7 +113,7 @@ def fitted(version: str) -> Model:
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Bundles of small models: three versions of one, and one that estimates."""
+    """Bundles of small models: two versions of one, and one that estimates."""
     root = tmp_path_factory.mktemp("bundles")
     folders = {version: root / version.replace("/", "-") for version in MODELS}
     for version, folder in folders.items():
@@ -134,13 +134,14 @@ def online(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def table(tmp_path: Path, bundles: dict[str, Path], online: Path) -> Callable[..., LaneTable]:
-    """Make a routing table of the test's own endpoint; models by their versions."""
+@pytest.fixture(scope="session")
+def tables(bundles: dict[str, Path], online: Path) -> Callable[..., LaneTable]:
+    """Make a routing table of an endpoint that has a folder to itself; models by their versions."""
 
     def make(
-        champion: str = "flight_delay/1", challenger: str | None = None, **more: Any
+        folder: Path, champion: str = "flight_delay/1", challenger: str | None = None, **more: Any
     ) -> LaneTable:
+        """Any field of the table may be given."""
         first = LaneTable(
             endpoint="flight_delay",
             generation=1,
@@ -152,12 +153,24 @@ def table(tmp_path: Path, bundles: dict[str, Path], online: Path) -> Callable[..
             may_lack=frozenset(),
             online=online,
             space="headrace",
-            log=tmp_path / "decisions",
-            notices=tmp_path / "lanes",
+            log=folder / "decisions",
+            notices=folder / "lanes",
         )
         return replace(first, **more)
 
     return make
+
+
+@pytest.fixture
+def table(tmp_path: Path, tables: Callable[..., LaneTable]) -> Callable[..., LaneTable]:
+    """Make a routing table of the test's own endpoint."""
+    return partial(tables, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def views() -> tuple[FeatureView, ...]:
+    """The views that lanes look up."""
+    return VIEWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +280,19 @@ class LaneProcess(Asking):
         self._process.communicate()
 
 
+@pytest.fixture(scope="module")
+def endpoint(
+    tables: Callable[..., LaneTable], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningLane]:
+    """A lane for all tests of a module: one decision, UA1, has been made, and its outcome is 1."""
+    running = RunningLane()
+    running.take(tables(tmp_path_factory.mktemp("endpoint")))
+    assert running.decide(id="UA1").status == 200
+    assert running.tell({"id": "UA1", "value": 1}).status == 200
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def lane(table: Callable[..., LaneTable]) -> Iterator[RunningLane]:
     """A lane that answers with version 1."""
@@ -327,4 +353,4 @@ def logged() -> Callable[[LaneTable, str], dict[str, Any]]:
 @pytest.fixture
 def noon() -> datetime:
     """When everything in the online store was known."""
-    return from_us(NOON_US).astimezone(UTC) + timedelta(0)
+    return from_us(NOON_US)
