@@ -5,6 +5,7 @@ There is one `encode` for training, evaluation and serving, so that offline equa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -122,15 +123,27 @@ def _codes(values: Any, feature: ModelFeature) -> npt.NDArray[Any]:
 
 
 def _numbers(values: Any, feature: ModelFeature) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = np.asarray(values)
-    if array.dtype.kind in "fiub":
+    array: npt.NDArray[Any] | None
+    try:
+        array = np.asarray(values)
+    except ValueError:  # a list of numbers among numbers, which the check below names
+        array = None
+    if array is not None and array.dtype.kind in "fiub" and array.ndim == 1:
         return array
-    listed = array.tolist()
+    listed = list(values) if array is None or array.ndim != 1 else array.tolist()
     # numpy would read the text "1.5" as a number; a serving client that sends it has a fault.
     wrong = [v for v in listed if v is not None and not isinstance(v, bool | int | float)]
     if wrong:
         raise _wrong_type(feature, wrong[0])
-    return np.array([np.nan if v is None else v for v in listed], dtype=np.float64)
+    # a whole number beyond all floats is refused as infinite, like any other that is too large
+    return np.array([np.nan if v is None else _as_float(v) for v in listed], dtype=np.float64)
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _wrong_type(feature: ModelFeature, value: object) -> DataError:

@@ -21,8 +21,9 @@ from operators._mlp import read_mlp
 from operators._skops_bytes import read_estimator
 
 MODEL_FILE = {"xgboost": "model.ubj", "sklearn": "model.skops", "torch": "weights.npz"}
-# Below this numpy multiplies on the calling thread anyway, and setting a limit costs 15 µs.
-_SOME_ROWS = 256
+# Below this numpy multiplies on the calling thread anyway, and setting a limit costs 15 µs; 100
+# rows on more threads took up to 16 ms on a busy machine.
+_SOME_ROWS = 16
 _WARM_UP = 20
 _MOST_CALLS = 500
 _MOST_SECONDS = 1.0

@@ -53,7 +53,7 @@ def test_an_unknown_feature_gets_the_nearest():
     assert str(error.value) == (
         "There is no feature in view 'airport_weather' called 'wind_speeds'. "
         "Did you mean 'wind_speed' or 'wind_gust'?\n"
-        "  Fix: `headrace features show airport_weather` lists what it has."
+        "  Fix: Name features that the view's definition has."
     )
 
 

@@ -68,6 +68,18 @@ def test_every_container_of_the_same_rows_gives_the_same_matrix(rows):
             id="a list for a category",
         ),
         pytest.param(
+            {"wind": [1.0, [2.0]], "carrier": ["UA", "AA"], "weekend": [True, True]},
+            "Feature 'wind' is float but holds [2.0].\n"
+            "  Fix: Give it as float, or as null where it is not known.",
+            id="a list for a number",
+        ),
+        pytest.param(
+            {"wind": [1.0, 10**400], "carrier": ["UA", "AA"], "weekend": [True, True]},
+            "Feature 'wind' is infinite in row 1, or too large for a 32-bit number.\n"
+            "  Fix: Correct the feature view, or give a null where the value is not known.",
+            id="larger than any float",
+        ),
+        pytest.param(
             {"wind": [1.0, 1e300], "carrier": ["UA", "AA"], "weekend": [True, True]},
             "Feature 'wind' is infinite in row 1, or too large for a 32-bit number.\n"
             "  Fix: Correct the feature view, or give a null where the value is not known.",
