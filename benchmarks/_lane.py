@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks._flights import MAY_LACK, VIEWS, FlightData, flight_data, requests, two_models
 from benchmarks._processes import Started, started
@@ -16,9 +17,13 @@ from benchmarks._servers import servers
 from headrace import Model, Report
 from headrace.settings import Settings
 
+if TYPE_CHECKING:
+    from serving.lane.notices import ShadowNotice
+
 ENDPOINT = "flight_delay"
 DECIDE = f"/v1/{ENDPOINT}/decide"
 _BODIES = 2_000
+_SHADOW_WITHIN_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,6 +110,40 @@ def deployed(of: Home, *, with_challenger: bool = False, **options: Any) -> Repo
         may_lack=MAY_LACK,
         **options,
     )
+
+
+def lane_of() -> tuple[str, int]:
+    """Return where the endpoint listens, and the process of its replica."""
+    from serving.endpoints import Endpoints
+
+    lane = Endpoints().lane(ENDPOINT)
+    if lane is None or lane.url is None or lane.pid is None:
+        raise RuntimeError("The endpoint's lane does not listen.")
+    return lane.url, lane.pid
+
+
+def shadow_of(of: Home) -> ShadowNotice:
+    """Return what the endpoint's shadow says of itself, when it has its challenger."""
+    from serving.hosted import notices_folder
+    from serving.lane.notices import read_shadow
+
+    ends = time.monotonic() + _SHADOW_WITHIN_SECONDS
+    while time.monotonic() < ends:
+        notice = read_shadow(notices_folder(of.settings), ENDPOINT)
+        if notice is not None and notice.model is not None:
+            return notice
+        time.sleep(0.05)
+    raise RuntimeError(f"The challenger was not loaded in {_SHADOW_WITHIN_SECONDS} s.")
+
+
+def service_pid(of: Home) -> int:
+    """Return the process of the service that holds Ray Serve."""
+    from flows import _services
+
+    (pid,) = (s.pid for s in _services.status(of=of.settings) if s.name == "serving")
+    if pid is None:
+        raise RuntimeError("The service 'serving' does not run.")
+    return pid
 
 
 @contextlib.contextmanager

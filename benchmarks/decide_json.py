@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks._lane import DECIDE, ENDPOINT, Home, deployed, home, lane_process
+from benchmarks._lane import DECIDE, Home, deployed, home, lane_of, lane_process, service_pid
 from benchmarks._processes import started
 from benchmarks._rounds import CONNECTIONS, Measured, Subject, measured
 
@@ -66,7 +66,7 @@ def _subjects(of: Home, stack: ExitStack) -> list[Subject]:
     bare = stack.enter_context(started("_bare_server", str(of.bundle)))
     no_log = stack.enter_context(lane_process(of, "none"))
     durable = stack.enter_context(lane_process(of, "real"))
-    url, host, replica = _served(of)
+    (url, replica), host = lane_of(), service_pid(of)
 
     def subject(name: str, url: str, pid: int, path: str = DECIDE, **more: Any) -> Subject:
         return Subject(name=name, url=url, pid=pid, path=path, bodies=bodies, **more)
@@ -81,26 +81,6 @@ def _subjects(of: Home, stack: ExitStack) -> list[Subject]:
         subject("served_with_ids", url, host, part=replica, ids=True),
         subject("bare_unbatched", bare.said["url"], bare.pid, "/single"),
     ]
-
-
-def _served(of: Home) -> tuple[str, int, int]:
-    """Return where the endpoint listens, the process of the service, and that of the replica."""
-    from serving.endpoints import Endpoints
-
-    lane = Endpoints().lane(ENDPOINT)
-    if lane is None or lane.url is None or lane.pid is None:
-        raise RuntimeError("The endpoint's lane does not listen.")
-    return lane.url, service_pid(of), lane.pid
-
-
-def service_pid(of: Home) -> int:
-    """Return the process of the service that holds Ray Serve."""
-    from flows import _services
-
-    (pid,) = (s.pid for s in _services.status(of=of.settings) if s.name == "serving")
-    if pid is None:
-        raise RuntimeError("The service 'serving' does not run.")
-    return pid
 
 
 def _shown(found: dict[str, Measured], *names: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from benchmarks._flights import VIEWS, WINDOW_HOURS, FlightData
-from benchmarks._lane import ENDPOINT, deployed, home
+from benchmarks._lane import ENDPOINT, deployed, home, lane_of, shadow_of
 from benchmarks._processes import tree_cpu_seconds
 from headrace import Table
 
@@ -25,19 +25,14 @@ _SPACE = "replay"
 
 def run() -> Iterator[dict[str, Any]]:
     """Yield the seconds of the replay."""
-    from serving.endpoints import Endpoints
-    from serving.hosted import notices_folder
-    from serving.lane.notices import read_shadow
     from serving.replay import replay
 
     with home("serving") as of:
         report = deployed(of, with_challenger=True, clock="replayed", space=_SPACE)
-        lane = Endpoints().lane(ENDPOINT)
-        shadow = read_shadow(notices_folder(of.settings), ENDPOINT)
-        if lane is None or lane.pid is None or shadow is None:
-            raise RuntimeError("The endpoint's lane and shadow do not run.")
+        _, lane = lane_of()
+        shadow = shadow_of(of).pid
         decisions = last_with_outcome(of.data, _FLIGHTS)
-        before = tree_cpu_seconds(lane.pid), tree_cpu_seconds(shadow.pid), time.process_time()
+        before = tree_cpu_seconds(lane), tree_cpu_seconds(shadow), time.process_time()
         begun = time.perf_counter()
         done = replay(
             decisions,
@@ -50,8 +45,8 @@ def run() -> Iterator[dict[str, Any]]:
             timezone=_ZONE,
         ).document
         seconds = time.perf_counter() - begun
-        after = tree_cpu_seconds(lane.pid), tree_cpu_seconds(shadow.pid), time.process_time()
-        told = read_shadow(notices_folder(of.settings), ENDPOINT)
+        after = tree_cpu_seconds(lane), tree_cpu_seconds(shadow), time.process_time()
+        told = shadow_of(of)
         used = [round(b - a, 1) for a, b in zip(before, after, strict=True)]
         if (done["decisions"], done["outcomes"], done["repeated"]) != (_FLIGHTS, _FLIGHTS, 0):
             raise RuntimeError(f"Not all was replayed: {done}.")
@@ -69,8 +64,8 @@ def run() -> Iterator[dict[str, Any]]:
                 "outcomes": done["outcomes"],
                 "facts": done["facts"],
                 "missing": done["missing"],
-                "shadow_scores": None if told is None else told.scored,
-                "shadow_dropped": None if told is None else told.dropped,
+                "shadow_scores": told.scored,
+                "shadow_dropped": told.dropped,
                 "decisions_a_second": round(_FLIGHTS / seconds),
                 "cpu_s": dict(zip(("lane", "shadow", "client"), used, strict=True)),
                 "label_window_hours": WINDOW_HOURS,

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchmarks._lane import DECIDE, ENDPOINT, Home, deployed, home
+from benchmarks._lane import DECIDE, ENDPOINT, Home, deployed, home, lane_of
 from benchmarks._processes import REPOSITORY
 
 _CYCLES = 12  # of a promotion and a rollback each
@@ -140,12 +140,8 @@ def _seconds(
 
 @contextlib.contextmanager
 def _clients(of: Home) -> Iterator[subprocess.Popen[str]]:
-    from serving.endpoints import Endpoints
-
-    lane = Endpoints().lane(ENDPOINT)
-    if lane is None or lane.url is None:
-        raise RuntimeError("The endpoint's lane does not listen.")
-    arguments = [lane.url, DECIDE, str(of.bodies()), str(_CLIENTS), str(_PER_SECOND)]
+    url, _ = lane_of()
+    arguments = [url, DECIDE, str(of.bodies()), str(_CLIENTS), str(_PER_SECOND)]
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks._paced", *arguments],
         cwd=REPOSITORY,

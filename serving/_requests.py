@@ -19,13 +19,12 @@ from serving._request_rules import (
     Lookup,
     rules_of,
 )
+from serving._request_shapes import Shapes
 from serving._request_values import (
     AS_IT_IS,
     IDENTIFICATION,
-    LARGEST_FLOAT,
     LARGEST_INT,
     LONGEST_TEXT,
-    NUMBER,
     TEXT,
     WHOLE,
     WHOLE_AS_NUMBER,
@@ -81,7 +80,7 @@ class RequestReader:
             **{name: self._feature_checks[name] for name in self.rules.own},
             **{name: kind.checks for name, kind in self.rules.keys.items()},
         }
-        self._own = frozenset(self.rules.own)
+        self._shapes = Shapes(self.rules)
 
     def decision(self, body: bytes) -> DecisionRequest:
         """Return what a body of `decide` asks for.
@@ -104,17 +103,20 @@ class RequestReader:
     def _without_fault(self, document: Any) -> DecisionRequest | None:
         """Return the request where nothing is wrong with it, else None: then it is read slowly."""
         try:
-            entity, features = document.get("entity"), document.get("features")
-            given = {} if features is None else self._given(features)
+            entity, given = document.get("entity"), document.get("features")
+            given = {} if given is None else given
             entity = {} if entity is None else entity
-            if given is None or not self._is_entity(entity) or not document.keys() <= self._fields:
+            shape = self._shapes.of(given)
+            if shape is None or not self._is_entity(entity) or not document.keys() <= self._fields:
                 return None
-            for name in self._own.difference(given):
+            given = given.copy()  # whoever explains a fault reads the values as they were sent
+            if not shape.fits(given):
+                return None
+            for name in shape.own:
                 check = self._feature_checks[name][type(entity[name])]
                 given[name] = float(entity[name]) if check == WHOLE_AS_NUMBER else entity[name]
-            for _, keys, inputs in self.rules.views:
-                if not all(map(entity.__contains__, keys)) and not inputs <= given.keys():
-                    return None
+            if not all(map(entity.__contains__, shape.keys)):
+                return None
             identity, at = document.get("id"), document.get("at")
             if at is not None and self.rules.clock != "replayed":
                 return None
@@ -126,20 +128,6 @@ class RequestReader:
             )
         except (KeyError, TypeError, AttributeError):  # something is missing, unknown or no object
             return None
-
-    def _given(self, features: dict[str, Any]) -> dict[str, Any] | None:
-        given, checks, largest = {}, self._feature_checks, LARGEST_FLOAT
-        for name, value in features.items():
-            check = checks[name][type(value)]
-            if check == NUMBER:
-                if not -largest <= value <= largest:
-                    return None
-            elif check == WHOLE_AS_NUMBER:
-                value = float(value)  # noqa: PLW2901  as it is meant
-            elif check == WHOLE and not -LARGEST_INT <= value <= LARGEST_INT:
-                return None
-            given[name] = value
-        return given
 
     def _is_entity(self, entity: dict[str, Any]) -> bool:
         others = 0

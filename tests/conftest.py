@@ -78,6 +78,15 @@ def servers() -> Iterator[Settings]:
     _services.down()
 
 
+@pytest.fixture(scope="session")
+def serving(servers: Settings) -> Settings:
+    """The same with a real Ray Serve, which lanes run on; whoever ends the servers ends it too."""
+    from flows import _services
+
+    _services.up(only=("serving",))
+    return servers
+
+
 @pytest.fixture(autouse=True, scope="module")
 def environment_as_before() -> Iterator[None]:
     """Undo what a module's flow runs put into the environment for Prefect and MLflow."""

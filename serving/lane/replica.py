@@ -48,7 +48,11 @@ class LaneReplica:
             known = isinstance(error, HeadraceError)
             message = str(error) if known else f"{type(error).__name__}: {error}"
             _log.error(
-                "Table %s of '%s': %s", table.generation, table.endpoint, message, exc_info=not known
+                "Table %s of '%s': %s",
+                table.generation,
+                table.endpoint,
+                message,
+                exc_info=not known,
             )
             self._tell(table, failed=table.generation, message=message)
             return

@@ -46,7 +46,8 @@ class RowBuilder:
         self._reader = reader
         self._places = {each.name: place for place, each in enumerate(inputs)}
         self._asked = tuple((i, each.name) for i, each in enumerate(inputs) if not each.source)
-        self._looked_up = frozenset(each.name for each in inputs if each.source)
+        self._names = tuple(each.name for each in inputs)
+        self._looked_up = tuple((each.name, i) for i, each in enumerate(inputs) if each.source)
         self._views = tuple(
             _View(
                 index=index,
@@ -70,6 +71,8 @@ class RowBuilder:
             LeakageError: The store holds what was not known yet at the decision.
         """
         given, entity = request.given, request.entity
+        if len(given) == self._width:  # everything is given, as many a client does
+            return [given[name] for name in self._names], []
         row: list[Any] = [None] * self._width
         missing: list[str] = []
         at = request.at_us or 0
@@ -92,10 +95,12 @@ class RowBuilder:
                 continue
             for place, position in view.places:
                 row[place] = found.values[position]
-        for name in given.keys() & self._looked_up:
-            row[self._places[name]] = given[name]
+        for name, place in self._looked_up:
+            if name in given:
+                row[place] = given[name]
         return row, missing
 
     def overridden(self, request: DecisionRequest) -> list[str]:
         """Return the names that the request gives and that a view would have given."""
-        return sorted(request.given.keys() & self._looked_up)
+        given = request.given
+        return [name for name, _ in self._looked_up if name in given]

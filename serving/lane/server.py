@@ -46,6 +46,7 @@ class LaneServer:
             lifespan="off",
             log_level="warning",
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             timeout_keep_alive=75,

@@ -74,6 +74,7 @@ def test_on_a_full_disk_nothing_is_answered_unlogged_and_with_room_it_goes_on(
 
     with ThreadPoolExecutor(8) as pool:
         full = list(pool.map(lambda n: process.decide(id=f"UA{n}"), range(80)))
+    process.tell_it("leave room", 0)
     outcome = process.tell({"id": "before", "value": 1})
     process.tell_it("leave room", None)
     after, again = process.decide(id="after"), process.decide(id="UA79")
