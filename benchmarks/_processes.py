@@ -53,10 +53,12 @@ def started(
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[int]:
-    """Start a program, and end it with everything below it; its process id is given."""
+def running(
+    command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a program, and end it with everything below it."""
     with _started(command, environment, output=subprocess.DEVNULL) as child:
-        yield child.pid
+        yield child
 
 
 @contextlib.contextmanager

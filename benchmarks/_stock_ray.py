@@ -15,8 +15,6 @@ from typing import Any
 
 def main(bundle: str, folder: str, port: str) -> None:
     """Serve until told to stop."""
-    ends = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ends.set())
     import ray
     from ray import serve
 
@@ -29,6 +27,8 @@ def main(bundle: str, folder: str, port: str) -> None:
         configure_logging=False,
         _temp_dir=folder,
     )
+    ends = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ends.set())  # Ray has put its own there
     try:
         serve.start(http_options={"host": "127.0.0.1", "port": int(port)})
         from benchmarks import _stock_app

@@ -8,7 +8,9 @@ models serve` of the registered version.
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +24,7 @@ from benchmarks._lane import DECIDE, Home, home, lane_process
 from benchmarks._processes import Started, running, started, tree_cpu_seconds
 from benchmarks._rounds import CONNECTIONS, Measured, Subject, measured
 from benchmarks._servers import free_ports
+from headrace.settings import inherited_environment
 
 _ROUNDS, _SECONDS = 5, 3.0
 _IDLE_SECONDS = 3.0
@@ -93,18 +96,22 @@ def _mlflow(of: Home) -> Iterator[Started]:
         *("--model-uri", str(of.reports[0].document["uri"]), "--env-manager", "local"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
     ]
+    tools = str(Path(sys.executable).parent)  # it starts uvicorn by its name
     environment = {
+        "PATH": os.pathsep.join([tools, inherited_environment().get("PATH", os.defpath)]),
         "MLFLOW_TRACKING_URI": of.settings.mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    with running(command, environment) as pid:
-        _wait_until_ready(f"{url}/ping")
-        yield Started(pid=pid, said={"url": url})
+    with running(command, environment) as process:
+        _wait_until_ready(f"{url}/ping", process)
+        yield Started(pid=process.pid, said={"url": url})
 
 
-def _wait_until_ready(url: str) -> None:
+def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
     ends = time.monotonic() + _READY_WITHIN_SECONDS
     while True:
+        if process.poll() is not None:
+            raise RuntimeError(f"What should answer at {url} ended with {process.returncode}.")
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  our own address
                 if answer.status == 200:

@@ -159,6 +159,14 @@ def _wrong(line: str) -> Iterator[str]:
 
     known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     name, *words = shlex.split(line, comments=True)
+    if name in known and hasattr(known[name], "commands") and words:
+        known = {f"{name} {n}": command for n, command in known[name].commands.items()}
+        # a page may name several at once: `headrace endpoint list|show`
+        names, *words = words
+        for each in names.split("|")[:-1]:
+            if f"{name} {each}" not in known:
+                yield f"there is no command '{name} {each}'"
+        name = f"{name} {names.rpartition('|')[2]}"
     options = {o for p in known[name].params for o in p.opts} if name in known else set()
     if name not in known and not name.startswith("-"):
         yield f"there is no command '{name}'"
