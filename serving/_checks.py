@@ -91,8 +91,8 @@ def is_enough(rule: Rule, evidence: Evidence) -> Check:
     """Check that there are as many blocks and decisions as the rule asks for."""
     name, paired = "enough evidence", evidence.totals.paired
     blocks = sum(block.z is not None for block in evidence.blocks)
-    said = f"{blocks:,} of {rule.min_blocks:,} {rule.block}s and {paired:,} of "
-    said += f"{rule.min_decisions:,} decisions that are needed"
+    said = f"{blocks:,} {rule.block}s and {paired:,} decisions; {rule.min_blocks:,} and "
+    said += f"{rule.min_decisions:,} are needed"
     figures = {"blocks": blocks, "decisions": paired, "waiting": evidence.totals.waiting}
     if blocks < rule.min_blocks or paired < rule.min_decisions:
         waiting = f"{evidence.totals.waiting:,} more decisions are not mature yet"

@@ -23,7 +23,7 @@ from headrace.errors import HeadraceError
 from headrace.settings import Settings, settings
 from serving import deployment
 from serving.bundles import folder_of
-from serving.hosted import decisions_folder, notices_folder, ready_file
+from serving.hosted import decisions_folder, notices_folder, ready_file, say_ready
 from serving.lane.notices import LaneNotice, lane_file, read_lane, shadow_file
 from serving.lane.table import LaneTable, Served
 
@@ -211,8 +211,7 @@ def _serve(host: Host, of: Settings, ends: threading.Event) -> None:
         patient = clock.monotonic() - begun < _FIRST_LANES_SECONDS
         if not is_ready and (host.settled() or not patient):
             is_ready = True
-            ready_file(of).parent.mkdir(parents=True, exist_ok=True)
-            ready_file(of).write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
+            say_ready(of)
         if clock.monotonic() - compacted > _COMPACTION_SECONDS:
             compacted = clock.monotonic()
             _compact(of)

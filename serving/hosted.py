@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import psutil
 
 from headrace.settings import Settings, settings
+
+# the same process's start may be read a little differently when the clock was set in between
+_START_TOLERANCE_SECONDS = 2.0
 
 
 def notices_folder(of: Settings) -> Path:
@@ -25,12 +29,22 @@ def ready_file(of: Settings) -> Path:
     return of.run_folder / "serving.ready"
 
 
+def say_ready(of: Settings) -> None:
+    """Write down that this process is the host, and ready."""
+    path = ready_file(of)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # a process id is given out again, so that only both together name a process
+    told = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+    half = path.with_suffix(".half")
+    half.write_text(json.dumps(told), encoding="utf-8")
+    half.replace(path)
+
+
 def is_up() -> bool:
     """Return whether the host of this installation runs and is ready."""
     try:
-        path = ready_file(settings())
-        told = json.loads(path.read_text(encoding="utf-8"))
-        # a process id is given out again: whoever wrote the file was there before it
-        return psutil.Process(int(told["pid"])).create_time() <= path.stat().st_mtime
+        told = json.loads(ready_file(settings()).read_text(encoding="utf-8"))
+        started = psutil.Process(int(told["pid"])).create_time()
+        return abs(started - float(told["started"])) <= _START_TOLERANCE_SECONDS
     except (OSError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
         return False

@@ -132,6 +132,24 @@ def _write_route(shown: Shown) -> None:
     _screen.write(f"  inputs       {spec.clock} clock, space '{spec.space}', looked up in {views}")
     _screen.write(f"  generation   {route.generation}")
     _write_lane(shown)
+    _write_log(shown)
+
+
+def _write_log(shown: Shown) -> None:
+    """Write how much the endpoint's log holds, if its lane answers."""
+    from serving.client import Client
+
+    if shown.url is None:
+        return
+    try:
+        with Client(shown.route.endpoint, url=shown.url, patience_seconds=0.5) as client:
+            log = client.about()["log"]
+    except HeadraceError:  # the lane's own line says how it stands
+        return
+    _screen.write(
+        f"  log          {log['decisions']:,} decisions, {log['outcomes']:,} outcomes, "
+        f"{log['bytes'] / 1e6:,.0f} MB in {log['segments']:,} segments"
+    )
 
 
 def _write_lane(shown: Shown) -> None:

@@ -79,7 +79,11 @@ def up(
     wanted = chosen(of, only)
     begun = time.monotonic()
     with _one_at_a_time(of, report):
-        running = {n: d for n, d in processes.recorded(of).items() if processes.process_of(d)}
+        found = processes.recorded(of)
+        running = {n: d for n, d in found.items() if processes.process_of(d)}
+        for service in wanted:
+            if service.name in found and service.name not in running:
+                processes.stop(found[service.name], of)  # what it started may have outlived it
         attempts = [Attempt(service, of, running.get(service.name)) for service in wanted]
         for attempt in attempts:
             attempt.check_before_start()

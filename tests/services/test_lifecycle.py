@@ -37,6 +37,7 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps({"pid": os.getpid()})); time.sle
 """
 DIES = "print('the disk is full'); raise SystemExit(3)"
 SULKS = "import time; print('thinking', flush=True); time.sleep(600)"
+SERVICES = definitions.services
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + ANSWERS
 
 
@@ -120,6 +121,34 @@ def test_the_runner_starts_after_what_it_needs_and_is_ready_when_its_file_names_
     assert [each.state for each in after_up] == ["ready", "stopped", "ready"]
 
 
+def test_ray_serve_needs_no_other_service_and_ends_with_the_rest(
+    home: Settings, programs: dict[str, str]
+):
+    programs["serving"] = WRITES_ITS_ID
+    events: list[tuple[str, str]] = []
+
+    [state] = _services.up(of=home, only=("serving",))
+    _services.up(of=home, only=("prefect",))
+    _services.down(of=home, report=lambda p: events.append((p.event, " ".join(p.services))))
+
+    assert (state.name, state.title, state.state, state.url) == (
+        "serving", "Ray Serve", "ready", None,
+    )  # fmt: skip
+    assert sorted(events) == [("stopped", "Prefect server"), ("stopped", "Ray Serve")]
+
+
+def test_there_are_four_services_and_ray_is_told_to_stay_on_this_machine(home: Settings):
+    original = {service.name: service for service in SERVICES(home)}
+
+    serving = original["serving"]
+    assert list(original) == ["prefect", "mlflow", "runner", "serving"]
+    assert serving.ready_file == home.run_folder / "serving.ready"
+    assert serving.environment["RAY_AUTH_MODE"] == "token"
+    assert serving.environment["RAY_AUTH_TOKEN_PATH"] == str(home.home / "serving" / "ray-token")
+    assert serving.environment["RAY_SERVE_ENABLE_HA_PROXY"] == "0"
+    assert serving.environment["HEADRACE_HOME"] == str(home.home)
+
+
 def test_a_second_up_changes_nothing_and_says_so(home: Settings):
     first = _services.up(of=home)
     events: list[str] = []
@@ -186,6 +215,18 @@ def test_up_starts_again_what_was_killed_and_leaves_the_rest(home: Settings):
 
     assert second["prefect"] == first["prefect"]
     assert second["mlflow"] != first["mlflow"]
+
+
+def test_up_ends_what_a_killed_server_left_behind_and_its_port_is_free_again(home: Settings):
+    first = _services.up(of=home, only=("mlflow",))[0]
+    left = _processes_of(home)[1:]
+    os.kill(first.pid or 0, signal.SIGKILL)  # it alone: what it started lives on
+
+    second = _services.up(of=home, only=("mlflow",))[0]
+
+    assert second.pid != first.pid
+    assert len(left) == 1
+    assert not [process for process in left if _alive(process)]
 
 
 def test_a_record_that_cannot_be_read_is_no_obstacle(home: Settings):

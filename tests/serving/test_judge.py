@@ -400,7 +400,7 @@ def test_a_verdict_says_what_why_and_what_would_change_it() -> None:
         "  + flight_delay/3 answered and flight_delay/4 shadowed every time.",
         "  + Outcomes are known for 2,450 of 2,500 mature decisions (98.00%), 50 of them null.",
         "  + The challenger scored 2,475 of 2,500 mature decisions (99.00%).",
-        "  + There are 25 of 20 days and 2,375 of 1,000 decisions that are needed.",
+        "  + There are 25 days and 2,375 decisions; 20 and 1,000 are needed.",
         "  + The newest mature decision is 49.0 hours old.",
         "  - Over days, the challenger's log loss is 0.0002657 lower; the 95% lower confidence "
         "bound of the advantage is -0.005961, not above 0.",
