@@ -117,12 +117,22 @@ class Clients:
         self._due[self._connect()] = self._due.pop(number)
 
     def _connect(self) -> int:
-        each = socket.create_connection(self._address)
+        each = self._reached()
         each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number = each.fileno()
         self._sockets[number], self._received[number] = each, b""
         self._loop.register(number, select.EPOLLIN)
         return number
+
+    def _reached(self) -> socket.socket:
+        ends = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return socket.create_connection(self._address)
+            except ConnectionRefusedError:  # it restarts
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.02)
 
     def to_json(self) -> dict[str, Any]:
         """Return what was seen."""

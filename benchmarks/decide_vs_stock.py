@@ -2,8 +2,9 @@
 
 CPU of all processes of each per request, one row, 16 connections, in rounds that alternate. Ours is
 the lane without its log, since the others keep none. `ray_default` is Ray Serve as it comes: its
-own HTTP proxy, a FastAPI ingress, a handle to the deployment with the model. `mlflow` is `mlflow
-models serve` of the registered version.
+own HTTP proxy, a FastAPI ingress, a handle to the deployment with the model; only that a replica may
+have more than five requests under way, which favours it. `mlflow` is `mlflow models serve` of the
+registered version.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def run() -> Iterator[dict[str, Any]]:
         ("ray_default", "default Ray Serve, FastAPI ingress and model handle", _RAY),
         ("mlflow", "mlflow models serve, one worker", _MLFLOW),
     ):
-        yield _row(part, what, goal, found, idle, model)
+        yield _row(part, what, goal=goal, found=found, idle=idle, model=model)
 
 
 @contextmanager
@@ -151,6 +152,7 @@ def _less_idle(found: dict[str, Measured], part: str, idle: dict[str, float]) ->
 def _row(
     part: str,
     what: str,
+    *,
     goal: float,
     found: dict[str, Measured],
     idle: dict[str, float],

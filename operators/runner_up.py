@@ -31,7 +31,8 @@ def runner_up(candidates: list[Model], selection: Report) -> Model:
         )
     metric = selection.document["metric"]
     sign = 1 if metric in ("log_loss", "brier", "rmse", "mae") else -1
-    others = [row for row in rows if not row["chosen"]]
+    chosen = {row["digest"] for row in rows if row["chosen"]}
+    others = [row for row in rows if row["digest"] not in chosen]
     if not others:
         raise DataError(
             "There is one candidate only, so none came second.",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from features.online import Row, plain_rows
 from features.view import FeatureView
 from headrace.clock import as_us
-from headrace.errors import DataError
+from headrace.errors import DataError, did_you_mean
 from headrace.schemas import TableSchema
 
 if TYPE_CHECKING:
@@ -114,11 +114,18 @@ def decisions_of(
         until: First moment after the period; None takes all.
 
     Raises:
-        DataError: There is none, or a row has no moment.
+        DataError: There is none, or a model takes a value from the request that rows lack.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    for name in own:
+        if name not in table.column_names:
+            raise DataError(
+                f"The decisions to replay have no column '{name}', which a model of the endpoint "
+                f"takes from the request.{did_you_mean(name, table.column_names)}",
+                remedy="Replay rows that have all values that a request would give.",
+            )
     at, unit = schema.the("decision_time").name, schema.the("entity").name
     moments = table.column(at).cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
     chosen = pc.greater_equal(moments, as_us(since))

@@ -7,9 +7,7 @@ lane listens. Whoever promotes or asks needs the database only.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
 import sys
 import threading
@@ -23,6 +21,7 @@ from headrace.errors import HeadraceError
 from headrace.settings import Settings, settings
 from serving import deployment
 from serving.bundles import folder_of
+from serving.compacting import Compactor
 from serving.hosted import decisions_folder, notices_folder, ready_file, say_ready
 from serving.lane.notices import LaneNotice, lane_file, read_lane, shadow_file
 from serving.lane.table import LaneTable, Served
@@ -190,6 +189,8 @@ def main() -> None:
         deployment.start(of)
     except HeadraceError as error:
         sys.exit(f"{error}")
+    signal.signal(signal.SIGTERM, end)  # Ray has put handlers of its own in their place
+    signal.signal(signal.SIGINT, end)
     host = Host(endpoints, of)
     try:
         _serve(host, of, ends)
@@ -202,6 +203,7 @@ def main() -> None:
 def _serve(host: Host, of: Settings, ends: threading.Event) -> None:
     clock = current_clock()
     begun, compacted, is_ready = clock.monotonic(), clock.monotonic(), False
+    compactor = Compactor(of)
     while not ends.wait(_POLL_SECONDS):
         try:
             host.poll()
@@ -214,19 +216,8 @@ def _serve(host: Host, of: Settings, ends: threading.Event) -> None:
             say_ready(of)
         if clock.monotonic() - compacted > _COMPACTION_SECONDS:
             compacted = clock.monotonic()
-            _compact(of)
-
-
-def _compact(of: Settings) -> None:
-    """Turn full segments of all decision logs into Parquet; the next time, if it fails."""
-    from headrace.decisions import compact
-
-    root = of.home / "decisions"
-    for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        try:
-            compact(folder)
-        except HeadraceError as error:
-            _log.error("Compaction of %s: %s", folder, error)
+            compactor.look()
+    compactor.stop()
 
 
 if __name__ == "__main__":

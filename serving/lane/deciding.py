@@ -174,9 +174,11 @@ class Decider:
                 for (request, _, row, missing), score in zip(ready, scores, strict=True)
             ]
         except Exception as error:
-            failure = RequestError.model_failed(self.champion.ref, error)
-            for _, answered, _, _ in ready:
-                _fail(answered, failure)
+            if len(ready) > 1:  # one bad row must not cost the others their answer
+                for each in ready:
+                    self._score_and_log([each], logged)
+            else:
+                _fail(ready[0][1], RequestError.model_failed(self.champion.ref, error))
             return
         try:
             self._log.append(records)

@@ -11,7 +11,7 @@ from headrace.decisions import DecisionLog
 from headrace.errors import HeadraceError
 from serving.lane.app import LaneApp
 from serving.lane.loading import load_decider
-from serving.lane.notices import LaneNotice, lane_file, write_notice
+from serving.lane.notices import LaneNotice, lane_file, read_lane, write_notice
 from serving.lane.server import LaneServer
 from serving.lane.table import LaneTable
 
@@ -40,7 +40,7 @@ class LaneReplica:
             )
         if self._app is None or self._server is None:
             self._app = LaneApp(table.endpoint, self._decisions)
-            self._server = LaneServer(self._app, table.port)
+            self._server = LaneServer(self._app, table.port or _port_before(table))
             self._server.start()
         try:
             decider = await load_decider(table, self._decisions, self._pending)
@@ -75,3 +75,9 @@ class LaneReplica:
             message=message,
         )
         write_notice(lane_file(table.notices, table.endpoint), notice)
+
+
+def _port_before(table: LaneTable) -> int:
+    """Return the port of the replica before this one, so that clients find it where it was."""
+    notice = read_lane(table.notices, table.endpoint)
+    return int(notice.url.rpartition(":")[2]) if notice is not None and notice.url else 0

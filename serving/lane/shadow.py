@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from headrace.clock import current_clock
-from headrace.decisions import DecisionLog, Tail, load_cursor, save_cursor
+from headrace.decisions import DecisionLog, Position, Tail, load_cursor, save_cursor
 from headrace.errors import HeadraceError
 from serving.lane.deciding import Loaded
 from serving.lane.loading import load_model
@@ -49,18 +49,31 @@ class Shadow:
         self._most_behind = most_behind
         self._cursor = f"shadow-{table.experiment}"
         self._tail = Tail.open(table.log, after=load_cursor(table.log, self._cursor))
+        self._unsaved: list[tuple[Position, dict[str, Any]]] = []
+        self._is_scoring = False
         self.notice = ShadowNotice(model=model.ref, generation=table.generation, pid=os.getpid())
 
     def step(self) -> int:
-        """Score what was decided since the last step, some of it; returns how many were read."""
-        dropped = self._tail.skip_to_newest() if self.notice.behind > self._most_behind else 0
-        read = self._tail.poll(_BATCH)
+        """Score what was decided since the last step, some of it; returns how many were read.
+
+        Raises:
+            LogWriteError: The scores cannot be written; the next step tries the same again.
+            OSError: It cannot be kept how far it came; likewise, and the view knows them as one.
+        """
+        told, dropped = self.notice, 0
+        if not self._unsaved:
+            # what is read before the first decision of the experiment is history, not a queue
+            if told.behind > self._most_behind and self._is_scoring:
+                dropped = self._tail.skip_to_newest()
+            self._unsaved = self._tail.poll(_BATCH)
+        read = self._unsaved
         records = self._scored([record for _, record in read])
         if records:
             self._log.append(records)
         if read:
             save_cursor(self._table.log, self._cursor, read[-1][0])
-        told = self.notice
+            self._is_scoring = bool(records)
+        self._unsaved = []
         self.notice = replace(
             told,
             scored=told.scored + len(records),
@@ -68,6 +81,7 @@ class Shadow:
             dropped=told.dropped + dropped,
             # whoever got less than was asked for has read all
             behind=self._behind() if len(read) == _BATCH else 0,
+            message="",
         )
         return len(read)
 
@@ -147,9 +161,10 @@ class ShadowReplica:
                     DecisionLog.open, table.log, writer=f"shadow-{os.getpid()}"
                 )
             self._shadow = await asyncio.to_thread(Shadow, table, model, self._decisions)
-        except HeadraceError as error:
-            _log.error("Shadow of '%s': %s", table.endpoint, error)
-            failed = replace(notice, model=table.challenger.ref, message=str(error))
+        except Exception as error:  # whatever it is: Serve would start a replica that raises anew
+            message = _said(error)
+            _log.error("Shadow of '%s': %s", table.endpoint, message)
+            failed = replace(notice, model=table.challenger.ref, message=message)
             write_notice(shadow_file(table.notices, table.endpoint), failed)
             return
         self._task = asyncio.get_running_loop().create_task(self._follow(table, self._shadow))
@@ -164,9 +179,9 @@ class ShadowReplica:
         while not self._ends.is_set():
             try:
                 read = await asyncio.to_thread(shadow.step)
-            except HeadraceError as error:  # a full disk may be emptied
+            except (HeadraceError, OSError) as error:  # a full disk may be emptied
                 _log.error("Shadow of '%s': %s", table.endpoint, error)
-                shadow.notice = replace(shadow.notice, message=str(error))
+                shadow.notice = replace(shadow.notice, message=_said(error))
                 read = 0
                 await asyncio.sleep(1)
             if shadow.notice != told:
@@ -183,3 +198,7 @@ class ShadowReplica:
             self._task = None
         self._ends.clear()
         self._shadow = None
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, HeadraceError) else f"{type(error).__name__}: {error}"

@@ -121,7 +121,7 @@ def test_the_runner_starts_after_what_it_needs_and_is_ready_when_its_file_names_
     assert [each.state for each in after_up] == ["ready", "stopped", "ready"]
 
 
-def test_ray_serve_needs_no_other_service_and_ends_with_the_rest(
+def test_the_serving_host_needs_no_other_service_and_ends_with_the_rest(
     home: Settings, programs: dict[str, str]
 ):
     programs["serving"] = WRITES_ITS_ID
@@ -132,9 +132,9 @@ def test_ray_serve_needs_no_other_service_and_ends_with_the_rest(
     _services.down(of=home, report=lambda p: events.append((p.event, " ".join(p.services))))
 
     assert (state.name, state.title, state.state, state.url) == (
-        "serving", "Ray Serve", "ready", None,
+        "serving", "serving host", "ready", None,
     )  # fmt: skip
-    assert sorted(events) == [("stopped", "Prefect server"), ("stopped", "Ray Serve")]
+    assert sorted(events) == [("stopped", "Prefect server"), ("stopped", "serving host")]
 
 
 def test_there_are_four_services_and_ray_is_told_to_stay_on_this_machine(home: Settings):
@@ -220,7 +220,9 @@ def test_up_starts_again_what_was_killed_and_leaves_the_rest(home: Settings):
 def test_up_ends_what_a_killed_server_left_behind_and_its_port_is_free_again(home: Settings):
     first = _services.up(of=home, only=("mlflow",))[0]
     left = _processes_of(home)[1:]
-    os.kill(first.pid or 0, signal.SIGKILL)  # it alone: what it started lives on
+    leader = psutil.Process(first.pid)
+    leader.kill()  # it alone: what it started lives on
+    _wait_until(lambda: not _alive(leader))
 
     second = _services.up(of=home, only=("mlflow",))[0]
 

@@ -5,8 +5,15 @@ One story in one home, told once; each test looks at a part of it.
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import threading
+import time
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -19,8 +26,11 @@ from features.airport_weather import airport_weather
 from features.carrier_history import carrier_history
 from features.nycflights13 import FlightRecord
 from features.tail_history import tail_history
+from flows import _services
+from flows._services import processes
 from headrace import Labels, Model, Report, Table
 from headrace.decisions import Tail, open_view
+from headrace.errors import ServiceError
 from headrace.recording import Invocation, invoking
 from headrace.settings import Settings, settings
 from operators import nycflights13 as nyc
@@ -31,9 +41,10 @@ from operators.split import split_by_time
 from operators.train_xgboost import train_xgboost
 from serving import _replay_run
 from serving.bundles import folder_of
+from serving.client import Client
 from serving.deploy import deploy
-from serving.endpoints import Endpoints
-from serving.hosted import decisions_folder
+from serving.endpoints import Endpoints, Lane
+from serving.hosted import decisions_folder, is_up
 from serving.judge import replay as judge_again
 from serving.promote import promote
 from serving.register import register
@@ -177,7 +188,7 @@ def _interrupted(run: Any) -> str:
 
     def listen(word: str) -> None:
         heard.append(word)
-        if "decisions" in word and int(word.split()[0].replace(",", "")) >= 100:
+        if "decisions" in word and int(word.split(maxsplit=1)[0].replace(",", "")) >= 100:
             raise _Interrupted
 
     with pytest.MonkeyPatch.context() as patch:
@@ -352,3 +363,113 @@ def test_the_registry_says_what_the_versions_are_for(story):
     assert versions[names["right"]] == ["champion"]
     assert versions[names["wrong"]] == ["previous"]
     assert versions[names["other"]] == []
+
+
+# --- the life of the lane; the last test is the last, since it ends the host ---
+
+
+@pytest.fixture
+def asked(world: World, story: Story) -> dict[str, Any]:
+    """What to ask about a flight after all that was replayed."""
+    flight = world.joined[world.joined["carrier"] == "VX"].iloc[-1]
+    flights = world.flights.frame().set_index("flight_id")
+    own = [f.name for f in world.right.card.features if f.source is None]
+    known = flights.loc[flight["flight_id"]]
+    return {
+        "entity": {key: known[key] for key in ("origin", "tail", "carrier")},
+        "features": {name: _plain(flight[name]) for name in own},
+        "at": "2013-12-01T12:00:00Z",
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def lane() -> Lane:
+    found = Endpoints().lane(ENDPOINT)
+    assert found is not None
+    return found
+
+
+def test_a_killed_replica_is_replaced_its_clients_go_on_and_every_answer_is_in_the_log(asked):
+    before = lane()
+    answers: dict[str, float] = {}
+    ended = threading.Event()
+
+    def ask(thread: int) -> None:
+        number = 0
+        with Client(ENDPOINT, patience_seconds=60) as client:
+            while not ended.is_set():
+                decision = client.decide(id=f"kill:{thread}/{number}", **asked)
+                answers[decision.id] = decision.value
+                number += 1
+
+    with ThreadPoolExecutor(16) as pool:
+        asking = [pool.submit(ask, thread) for thread in range(16)]
+        _wait_until(lambda: len(answers) > 300)
+        assert before.pid is not None
+        os.kill(before.pid, signal.SIGKILL)
+        _wait_until(lambda: lane().pid != before.pid)
+        answered = len(answers)
+        _wait_until(lambda: len(answers) > answered + 300)
+        ended.set()
+        for each in asking:
+            each.result()
+
+    after = lane()
+    assert (after.state, after.generation) == ("serving", before.generation)
+    with Client(ENDPOINT, url=after.url) as client:  # the address of the database is the lane's
+        assert client.about()["model"] == client.decide(id="kill:0/0", **asked).model
+    ids = [each["id"] for each in logged() if each["id"].startswith("kill:")]
+    scores = {each["id"]: each["score"] for each in logged()}
+    assert len(ids) == len(set(ids)) == len(answers)
+    assert {name: scores[name] for name in answers} == answers
+
+
+def test_down_ends_ray_and_nothing_else_and_up_brings_the_endpoints_back(
+    asked, story, world, serving: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    with Client(ENDPOINT) as client:
+        first = client.decide(id="before down", **asked)
+    daemons = processes.recorded(serving)
+    of_ray = processes._session(daemons["serving"].pid)
+    bystander = subprocess.Popen(["sleep", "600"], start_new_session=True)
+
+    stopped = _services.down(only=("serving",))
+
+    left = [process for process in of_ray if processes._is_alive(process)]
+    others = {each.name: each.state for each in _services.status()}
+    assert (stopped, left, bystander.poll()) == (("serving",), [], None)
+    assert len(of_ray) > 6  # the host, what Ray is made of, and the replicas
+    assert (others["prefect"], others["mlflow"], others["serving"]) == ("ready", "ready", "stopped")
+    bystander.kill()
+    bystander.wait()
+    assert (is_up(), lane().state) == (False, "stopped")
+    with pytest.raises(ServiceError) as refused:
+        deploy(_registered(story, "right"), [], endpoint=ENDPOINT, views=VIEWS)
+    assert str(refused.value) == (
+        "Ray Serve is not up, so no endpoint can be served.\n"
+        "  Fix: Start it with `headrace up`, then run the flow again."
+    )
+
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # somebody else's cluster is no matter
+    _services.up(only=("serving",))
+
+    assert (is_up(), lane().state) == (True, "serving")
+    with Client(ENDPOINT) as client:
+        assert client.decide(id="before down", **asked) == replace(first, repeated=True)
+        new = client.decide(id="after up", **asked)
+    assert (new.model, new.value) == (first.model, first.value)
+
+
+def _registered(story: Story, model: str) -> Report:
+    name, _, version = story.models[model].rpartition("/")
+    return Report.of({"name": name, "version": version})
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -22,7 +22,7 @@ from headrace.lineage.database import Database
 from headrace.settings import using_settings
 from serving._evidence_document import Block, DesignEffect, Evidence, Totals
 from serving.endpoints import Endpoints, EndpointSpec, Lane
-from serving.hosted import notices_folder, ready_file
+from serving.hosted import notices_folder, say_ready
 from serving.judge import judge, replay
 from serving.lane.notices import ShadowNotice, shadow_file, write_notice
 from serving.rule import Rule
@@ -138,8 +138,7 @@ def judged(desk: Desk, advantage: float, rule: Rule = RULE) -> dict[str, Any]:
 def host(desk: Desk) -> None:
     """Say that the serving host runs; what it would report, tests report for it."""
     with using_settings(home=desk.home) as of:
-        ready_file(of).parent.mkdir(parents=True)
-        ready_file(of).write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
+        say_ready(of)
 
 
 @pytest.mark.parametrize("command", [(), ("list",), ("show",), ("promote",), ("rollback",)])

@@ -64,9 +64,7 @@ def test_under_load_every_decision_that_was_answered_before_a_kill_is_in_the_log
     assert 0 <= len(logged) - len(answers) <= 16  # those that were logged and not yet answered
 
 
-def test_on_a_full_disk_nothing_is_answered_unlogged_and_with_room_it_goes_on(
-    start_process, table
-):
+def test_on_a_full_disk_nothing_is_answered_unlogged_and_with_room_it_goes_on(start_process, table):
     chosen = table()
     process = start_process(chosen)
     assert process.decide(id="before").status == 200

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +14,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from headrace.clock import as_us
 from headrace.decisions import Tail
 from operators.bundle import load_bundle
+from serving.lane.table import Served
 
 
 def test_a_decision_by_entity_is_the_models_score_of_what_is_known_of_it(lane, table, bundles):
@@ -110,7 +113,13 @@ def test_an_estimate_is_answered_as_one(start_lane, table, bundles):
 
     expected = load_bundle(bundles["minutes/1"]).score({"distance": [719.0], "wind": [12.5]})
     assert answer["answer"] == {"estimate": pytest.approx(float(expected[0]), rel=1e-6)}
-    assert len(answer["id"]) == 32  # made up, since the request had none
+
+
+def test_a_decision_that_was_given_no_id_is_given_one_of_its_own(lane, table, logged):
+    ids = [lane.decide(id=given).document["id"] for given in (None, None, "UA1")]
+
+    assert len(set(ids)) == 3
+    assert [logged(table(), name)["id"] for name in ids] == ids
 
 
 def test_a_replayed_decision_is_made_at_the_moment_that_it_says(start_lane, table, logged, noon):
@@ -248,3 +257,23 @@ def test_its_openapi_document_allows_what_it_accepts_and_describes_what_it_answe
     assert fits(decide["responses"]["200"], accepted.document)
     assert fits(decide["responses"]["422"], no.document)
     assert fits(outcomes["responses"]["200"], recorded.document)
+
+
+def test_a_row_that_the_model_fails_on_costs_no_other_its_answer(
+    start_lane, table, bundles, tmp_path, fail_beyond
+):
+    folder = tmp_path / "failing"
+    shutil.copytree(bundles["flight_delay/1"], folder)
+    fail_beyond(folder, miles=1000.0)
+    champion = Served(ref="flight_delay/1", folder=folder)
+    lane = start_lane(replace(table(), champion=champion))
+    miles = [200, 2475, 719, 2475, 400]
+
+    with ThreadPoolExecutor(len(miles)) as pool:
+        answers = list(
+            pool.map(lambda far: lane.decide(features={"carrier": "UA", "distance": far}), miles)
+        )
+
+    assert [answer.status for answer in answers] == [200, 500, 200, 500, 200]
+    assert {a.document["error"]["code"] for a in answers if a.status == 500} == {"model_failed"}
+    assert lane.ask("/v1/flight_delay").document["log"]["decisions"] == 3

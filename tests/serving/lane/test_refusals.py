@@ -328,7 +328,9 @@ def test_nothing_that_was_refused_is_logged(start_lane, table):
 
 
 def test_a_lane_without_a_model_says_that_it_starts(start_lane, table, tmp_path: Path):
-    lane = start_lane(replace(table(), champion=Served(ref="flight_delay/9", folder=tmp_path / "none")))
+    lane = start_lane(
+        replace(table(), champion=Served(ref="flight_delay/9", folder=tmp_path / "none"))
+    )
 
     answer = lane.decide()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from headrace.decisions import DecisionLog, open_view
+from headrace.decisions import DecisionLog, LogWriteError, open_view
 from operators.bundle import load_bundle
 from serving.lane.loading import load_model
 from serving.lane.notices import read_shadow
@@ -234,3 +235,25 @@ def test_its_replica_follows_tables_and_tells_how_far_it_is(start_lane, table, t
         f"The bundle '{tmp_path / 'gone'}' is damaged: its file 'runtime.json' is gone.\n"
         "  Fix: Write it again with `write_bundle(folder, model)`, which replaces a damaged one."
     )
+
+
+def test_scores_that_could_not_be_written_are_written_when_there_is_room(
+    start_lane, table, shadow_of
+):
+    chosen = table(challenger=CHALLENGER)
+    lane = start_lane(chosen)
+    for name in ("UA1", "UA2", "UA3"):
+        lane.decide(id=name, features=FEATURES)
+    shadow = shadow_of(chosen)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, most))
+    try:
+        with pytest.raises(LogWriteError):
+            shadow.step()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    caught_up(shadow)
+
+    assert [shadow["id"] for shadow in shadows(chosen)] == ["UA1", "UA2", "UA3"]
+    assert (shadow.notice.scored, shadow.notice.message) == (3, "")
