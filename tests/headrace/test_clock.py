@@ -7,8 +7,18 @@ from threading import Thread
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from headrace.clock import Clock, SystemClock, VirtualClock, current_clock, using_clock
+from headrace.clock import (
+    Clock,
+    SystemClock,
+    VirtualClock,
+    as_us,
+    current_clock,
+    from_us,
+    using_clock,
+)
 from headrace.errors import ParameterError
 
 NOON = datetime(2013, 6, 1, 12, tzinfo=UTC)
