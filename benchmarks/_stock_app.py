@@ -1,8 +1,8 @@
 """This module is what somebody writes who serves a model with Ray Serve as its guide shows.
 
 A FastAPI ingress reads and checks the request and asks a deployment that holds the model, scored by
-its own library. Ray's default lets a replica have five requests under way; sixteen connections would
-then wait in its queues, whose polling costs half as much again, so more are allowed.
+its own library. Ray's default lets a replica have five requests under way; sixteen connections
+would then wait in its queues, whose polling costs half as much again, so more are allowed.
 """
 
 # no `from __future__ import annotations`: FastAPI looks at the types of `decide`

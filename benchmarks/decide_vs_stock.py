@@ -2,9 +2,9 @@
 
 CPU of all processes of each per request, one row, 16 connections, in rounds that alternate. Ours is
 the lane without its log, since the others keep none. `ray_default` is Ray Serve as it comes: its
-own HTTP proxy, a FastAPI ingress, a handle to the deployment with the model; only that a replica may
-have more than five requests under way, which favours it. `mlflow` is `mlflow models serve` of the
-registered version.
+own HTTP proxy, a FastAPI ingress, a handle to the deployment with the model; only that a replica
+may have more than five requests under way, which favours it. `mlflow` is `mlflow models serve` of
+the registered version.
 """
 
 from __future__ import annotations

@@ -284,16 +284,18 @@ def _finish(client: MlflowClient, known: Recorded, run_id: str) -> None:
 
 def _make_contents(made: Made) -> None:
     """Draw and measure what our log draws and measures."""
-    from flows._tracking.plots import draw_all
+    from flows._tracking.plots import About, draw_all
     from operators.scoring import measure
 
     for model in made.models:
         card = model.card
         measure(model)
-        draw_all(curves=card.curves, importance=card.importance, slices=card.slices)
+        about = About(on="validation", rows=card.validated_on.get("rows"), metrics=card.metrics)
+        draw_all(about, curves=card.curves, importance=card.importance, slices=card.slices)
     document = made.evaluation.document
+    about = About(on="test", rows=document.get("rows"), metrics=document["metrics"])
     curves = {**document["curves"], "calibration": document["calibration"]}
-    draw_all(curves=curves, importance={}, slices=document["slices"])
+    draw_all(about, curves=curves, importance={}, slices=document["slices"])
 
 
 def _read_back(client: MlflowClient, parent: str, made: Made, to: Path) -> list[Recorded]:

@@ -70,7 +70,7 @@ def start(of: Settings | None = None) -> None:
     import ray
     from ray import serve
 
-    try:
+    def begin() -> None:
         ray.init(
             address="local",
             num_cpus=_MORE_THAN_ENOUGH_CPUS,  # logical ones: lanes wait, they do not compute
@@ -80,6 +80,13 @@ def start(of: Settings | None = None) -> None:
             configure_logging=False,
             _temp_dir=str(_folder(of)),
         )
+
+    try:
+        try:
+            begin()
+        except Exception:  # it waits half a minute for itself, too short on a busy machine
+            ray.shutdown()
+            begin()
         serve.start(proxy_location="Disabled", logging_config={"enable_access_log": False})
     except Exception as error:
         raise ServiceError(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -80,7 +80,7 @@ def call_in_process(
             node=node,
             inputs={name: _kept(value, session.store) for name, value in inputs.items()},
             grants=tuple(grants),
-            invocation=invocation,
+            invocation=replace(invocation, tell=None),  # it watches from here
             store=str(root),
         )
         errand.write_bytes(pickle.dumps(asked))
