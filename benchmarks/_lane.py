@@ -85,14 +85,14 @@ class Home:
 @contextlib.contextmanager
 def home(*services: str) -> Iterator[Home]:
     """Start MLflow and more services in a new home, train two models and register them."""
-    from serving.register import register
+    from serving.register import register_challenger
 
     with servers("mlflow", *services) as configured:
         data = flight_data()
         first, second = two_models(data)
         reports = (
-            register(first, name=ENDPOINT, alias=None),
-            register(second, name=ENDPOINT, alias=None),
+            register_challenger(first, name=ENDPOINT),
+            register_challenger(second, name=ENDPOINT),
         )
         yield Home(settings=configured, data=data, models=(first, second), reports=reports)
 

@@ -33,7 +33,7 @@ from operators.train_xgboost import train_xgboost
 from operators.validate import validate
 from serving.deploy import deploy
 from serving.promote import promote
-from serving.register import register
+from serving.register import register, register_challenger
 from serving.replay import replay
 from serving.rule import Rule
 
@@ -85,7 +85,7 @@ def flight_delay(
     tested = evaluate(selected, test, slices=["origin", "carrier"], timezone=ZONE)
 
     champion = register(selected, tested, name=model_name)
-    second = register(runner_up(candidates, ranking), name=model_name, alias=None)
+    second = register_challenger(runner_up(candidates, ranking), name=model_name)
     for view, computed in zip(sources, rows, strict=True):
         publish(computed, view=view)
 

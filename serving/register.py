@@ -1,10 +1,10 @@
-"""This module registers the model that was selected and tested, for people to find and use."""
+"""This module registers models, for people to find and for endpoints to answer with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from headrace import Evaluation, Model, Report, operator
+from headrace import Evaluation, Model, Report, SelectedModel, operator
 from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, ParameterError
 from headrace.recording import current_invocation
@@ -32,13 +32,9 @@ def _check_names(call: PlannedCall) -> Sequence[Finding]:
 
 @operator(effect=True, check=_check_names)
 def register(
-    model: Model,
-    evaluation: Evaluation | None = None,
-    *,
-    name: str,
-    alias: str | None = "candidate",
+    model: SelectedModel, evaluation: Evaluation, *, name: str, alias: str | None = "candidate"
 ) -> Report:
-    """Register a model with its test figures, as a version in the model registry.
+    """Register the selected model with its test figures, as a version in the model registry.
 
     The same model is one version, however often the flow runs: a repeat finds the version and sets
     its figures and alias again. The alias is "candidate" and not "champion", because registering
@@ -47,8 +43,7 @@ def register(
     Args:
         model: The model.
         evaluation: Its evaluation on the test set. One or two metrics become tags of the version;
-            all of them, with intervals, stand in its description. None for a model that was not
-            selected: it may challenge, and its version shows the figures of the validation set.
+            all of them, with intervals, stand in its description.
         name: Name in the registry; letters, digits, `_`, `-` and `.`.
         alias: What the version is for; it moves here from the version that had it. None sets none.
 
@@ -62,10 +57,37 @@ def register(
             trained one does.
         ServiceError: The MLflow server does not answer.
     """
+    _refuse_another_models(evaluation, model)
+    return _registered(model, evaluation, name, alias)
+
+
+@operator(effect=True, check=_check_names)
+def register_challenger(model: Model, *, name: str) -> Report:
+    """Register a model that was not selected, so that it may challenge the one that answers.
+
+    It has not met the test set and is not to: its version shows the figures of the validation set,
+    and what it is worth it shows in shadow.
+
+    Args:
+        model: The model.
+        name: Name in the registry; letters, digits, `_`, `-` and `.`.
+
+    Returns:
+        As of `register`; alias is null.
+
+    Raises:
+        ParameterError: The name is not allowed.
+        DataError: The written model does not answer as the trained one does.
+        ServiceError: The MLflow server does not answer.
+    """
+    return _registered(model, None, name, None)
+
+
+def _registered(
+    model: Model, evaluation: Evaluation | None, name: str, alias: str | None
+) -> Report:
     if alias is not None:
         require_alias(alias)
-    if evaluation is not None:
-        _refuse_another_models(evaluation, model)
     registry = Registry()
     about = About(
         tags=version_tags(model, evaluation),

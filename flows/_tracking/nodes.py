@@ -52,6 +52,8 @@ def record(
         if isinstance(artifact, SelectedModel) and artifact.digest in candidates:
             metric = _criterion(artifact, made)
             _selection(opened, invocation, artifact, inputs, metric)
+        elif isinstance(artifact, Model) and artifact.digest in candidates:
+            continue  # passed on, not trained
         elif isinstance(artifact, Model):
             name = invocation.node if len(models) == 1 else f"{invocation.node}.{slot}"
             remarks.append(_model(opened, invocation, artifact, inputs, name))

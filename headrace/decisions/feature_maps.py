@@ -7,93 +7,88 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from numpy.typing import NDArray
+from headrace.decisions.fields import maps_of
 
-_NUMBERS = {float, int, type(None)}
-_TEXTS = {str, type(None)}
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_IS_TEXT = {str: 1, float: 0, int: 0, bool: 0, type(None): 0}
+_TURNED = bytes.maketrans(b"\0\1", b"\1\0")
 
 
 def feature_maps(
-    documents: list[dict[str, Any]], names: dict[int, list[str]], rest: list[dict[str, Any]]
+    columns: list[Any],
+    features: list[Any],
+    names: dict[int, list[str]],
+    rest: list[dict[str, Any]],
 ) -> tuple[pa.Array, pa.Array]:
     """Return the numbers and the texts among the features of decisions, each a map from names.
 
     Args:
-        documents: The decisions.
-        names: The lists of names that their `columns` stand for.
+        columns: The number of each decision's list of names.
+        features: The values of each decision.
+        names: The lists of names that `columns` stand for.
         rest: Takes the features of a decision that do not fit its columns, and leaves its maps
             empty.
 
     Returns:
-        Arrays of MAP(text, float64) and MAP(text, text), as long as `documents`. A missing value
-        is a null in one of the two; true and false are 1 and 0; lists and objects are JSON text.
+        Arrays of MAP(text, float64) and MAP(text, text), as long as `features`. A missing value
+        is a null among the numbers; true and false are 1 and 0; lists and objects are JSON text.
     """
     import pyarrow as pa
 
     parts = []
-    for columns, group in itertools.groupby(
-        zip(documents, rest, strict=True), key=lambda pair: pair[0].get("columns", -1)
-    ):
-        rows: list[list[Any]] = []
-        listed = names.get(columns)
-        regular = listed is not None
-        for document, more in group:
-            values = document.get("features")
-            if listed is None or not isinstance(values, list) or len(values) != len(listed):
-                more["features"] = values
-                values, regular = [], False
-            rows.append(values)
-        fast = _regular(rows, listed) if regular and listed else None
-        parts.append(fast or _irregular(rows, listed or []))
+    start = 0
+    for number, group in itertools.groupby(columns):
+        end = start + sum(1 for _ in group)
+        listed, rows = names.get(number), features[start:end]
+        if listed is None or set(map(type, rows)) != {list} or set(map(len, rows)) != {len(listed)}:
+            for position, row in enumerate(rows):
+                if listed is None or not isinstance(row, list) or len(row) != len(listed):
+                    rest[start + position]["features"] = row
+                    rows[position] = []
+            maps = None
+        else:
+            maps = _at_once(rows, listed)
+        parts.append(maps or _one_by_one(rows, listed or []))
+        start = end
+    if len(parts) == 1:
+        return parts[0]
     return (
         pa.concat_arrays([numbers for numbers, _ in parts]),
         pa.concat_arrays([texts for _, texts in parts]),
     )
 
 
-def _regular(rows: list[list[Any]], names: list[str]) -> tuple[pa.Array, pa.Array] | None:
-    """Return the maps of rows whose columns hold either numbers or texts; None for other rows."""
-    import numpy as np
+def _at_once(rows: list[list[Any]], names: list[str]) -> tuple[pa.Array, pa.Array] | None:
+    """Return the maps of rows that hold only numbers and texts; None for other rows."""
     import pyarrow as pa
 
-    flat = list(itertools.chain.from_iterable(rows))
-    kinds = list(map(type, flat))
-    width = len(names)
-    column_kinds = [set(kinds[position::width]) for position in range(width)]
-    numbers = [position for position in range(width) if column_kinds[position] <= _NUMBERS]
-    texts = [position for position in range(width) if not column_kinds[position] <= _NUMBERS]
-    if not all(column_kinds[position] <= _TEXTS for position in texts):
-        return None
-    cells: NDArray[np.object_] = np.empty((len(rows), width), dtype=object)
-    cells.reshape(-1)[:] = flat
+    values = list(itertools.chain.from_iterable(rows))
     try:
-        return (
-            _columns_map(cells, numbers, names, pa.float64()),
-            _columns_map(cells, texts, names, pa.string()),
-        )
-    except (pa.ArrowInvalid, OverflowError):  # a whole number that no float holds exactly
+        is_text = bytes(map(_IS_TEXT.__getitem__, map(type, values)))
+    except KeyError:
         return None
+    if not values:
+        return None
+    is_number = is_text.translate(_TURNED)
+    numbers = _floats(list(itertools.compress(values, is_number)))
+    texts = pa.array(list(itertools.compress(values, is_text)), pa.string())
+    keys = tuple(names)
+    return maps_of(keys, is_number, numbers), maps_of(keys, is_text, texts)
 
 
-def _columns_map(
-    cells: NDArray[np.object_], chosen: list[int], names: list[str], of: pa.DataType
-) -> pa.Array:
-    import numpy as np
+def _floats(values: list[Any]) -> pa.Array:
     import pyarrow as pa
 
-    rows = len(cells)
-    keys = pa.array([names[position] for position in chosen], pa.string())
-    return pa.MapArray.from_arrays(
-        pa.array(np.arange(rows + 1, dtype=np.int32) * len(chosen)),
-        keys.take(pa.array(np.tile(np.arange(len(chosen)), rows))),
-        pa.array(cells[:, chosen].ravel().tolist(), of),
-    )
+    try:
+        return pa.array(values, pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        # true, false, or a whole number that no float holds exactly
+        return pa.array([None if each is None else float(each) for each in values], pa.float64())
 
 
-def _irregular(rows: list[list[Any]], names: list[str]) -> tuple[pa.Array, pa.Array]:
+def _one_by_one(rows: list[list[Any]], names: list[str]) -> tuple[pa.Array, pa.Array]:
     """Return the maps of any rows, value by value; an empty row gives empty maps."""
     import pyarrow as pa
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from functools import cache, lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -62,28 +65,83 @@ def schema_of(table: str) -> pa.Schema:
     return pa.schema(fields)
 
 
-def column_of(documents: list[Document], name: str, kind: str, rest: list[Document]) -> pa.Array:
+def values_of(documents: list[Document]) -> dict[str, list[Any]]:
+    """Return the values of each key that occurs in documents, with null where it does not."""
+    keys = documents[0].keys()
+    if set(map(len, documents)) == {len(keys)}:
+        try:
+            return {key: list(map(itemgetter(key), documents)) for key in keys}
+        except KeyError:  # as many, but others
+            pass
+    found = dict.fromkeys(itertools.chain.from_iterable(documents))
+    return {key: [document.get(key) for document in documents] for key in found}
+
+
+def column_of(values: list[Any], name: str, kind: str, rest: list[Document]) -> pa.Array:
     """Return a column; what does not fit is null there, and goes to `rest`."""
     import pyarrow as pa
 
     of = _types()[kind]
-    values = [document.get(name) for document in documents]
     if set(map(type, values)) <= _PLAIN[kind]:
         try:
-            return pa.array(values, of)
+            return _AT_ONCE.get(kind, pa.array)(values, of)
         except (
-            pa.ArrowInvalid,
+            _Unfit,  # not all alike
+            pa.ArrowInvalid,  # in a list, or too large a number
             pa.ArrowTypeError,
             OverflowError,
-        ):  # in a list, or too large a number
+        ):
             pass
-    for position, value in enumerate(values):
+    taken: list[Any] = []
+    for value, more in zip(values, rest, strict=True):
         try:
-            values[position] = None if value is None else _TAKE[kind](value)
+            taken.append(None if value is None else _TAKE[kind](value))
         except _Unfit:
-            values[position] = None
-            rest[position][name] = value
-    return pa.array(values, of)
+            taken.append(None)
+            more[name] = value
+    return pa.array(taken, of)
+
+
+def maps_of(names: tuple[str, ...], there: bytes, items: pa.Array) -> pa.Array:
+    """Return a column of maps.
+
+    Args:
+        names: The keys that may occur in a row, in their order.
+        there: For each name of each row a byte, not 0 where the row has it.
+        items: The items of all rows, of the names they have.
+    """
+    import pyarrow as pa
+
+    return pa.MapArray.from_arrays(*_offsets_and_keys(names, there), items)
+
+
+@lru_cache(maxsize=16)  # most batches of a log are alike in this
+def _offsets_and_keys(names: tuple[str, ...], there: bytes) -> tuple[pa.Array, pa.Array]:
+    import numpy as np
+    import pyarrow as pa
+
+    cells = np.frombuffer(there, dtype=bool).reshape(-1, len(names))
+    offsets = np.zeros(len(cells) + 1, dtype=np.int32)
+    np.cumsum(cells.sum(axis=1), out=offsets[1:])
+    keys = pa.array(names, pa.string()).take(pa.array(cells.nonzero()[1]))
+    return pa.array(offsets), keys
+
+
+def _texts_at_once(values: list[dict[str, Any]], of: pa.DataType) -> pa.Array:
+    """Return the maps of objects that have the same keys, and only texts."""
+    import pyarrow as pa
+
+    keys = set(map(tuple, values))
+    items = list(itertools.chain.from_iterable(map(dict.values, values)))
+    if len(keys) != 1 or not items or not set(map(type, items)) <= _PLAIN["text"]:
+        raise _Unfit
+    return maps_of(keys.pop(), b"\1" * len(items), pa.array(items, of.item_type))
+
+
+def _json_at_once(values: list[Any], of: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(list(map(orjson.dumps, values)), of)
 
 
 def _text(value: Any) -> str:
@@ -137,8 +195,12 @@ _PLAIN: dict[str, set[type]] = {
     "number": {float, int, type(None)},
     "names": {list, type(None)},
     "numbers": {list, type(None)},
-    "texts": set(),
-    "json": set(),
+    "texts": {dict},
+    "json": {dict},
+}
+_AT_ONCE: dict[str, Callable[[list[Any], Any], Any]] = {
+    "texts": _texts_at_once,
+    "json": _json_at_once,
 }
 _TAKE: dict[str, Callable[[Any], Any]] = {
     "text": _text,
@@ -152,6 +214,7 @@ _TAKE: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@cache
 def _types() -> dict[str, Any]:
     import pyarrow as pa
 

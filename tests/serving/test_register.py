@@ -34,7 +34,11 @@ def test_a_registered_model_is_a_version_with_its_first_test_figures_and_an_alia
 
     version = Registry().version(name, "candidate")
     auc = evaluation.document["metrics"]["auc"]
+    runtime = report.document["runtime"]
+    assert runtime["small"] in ("library", "onnxruntime")
+    assert {parity["passed"] for parity in runtime["parity"].values()} == {True}
     assert report.document == {
+        "runtime": runtime,
         "name": name,
         "version": "1",
         "uri": f"models:/{name}/1",

@@ -47,7 +47,7 @@ from serving.endpoints import Endpoints, Lane
 from serving.hosted import decisions_folder, is_up
 from serving.judge import replay as judge_again
 from serving.promote import promote
-from serving.register import register
+from serving.register import register_challenger
 from serving.registry import Registry
 from serving.replay import replay
 from serving.rule import Rule
@@ -137,7 +137,7 @@ def story(world: World, serving: Settings, fail_beyond: Any) -> Story:
         warnings.simplefilter("ignore")  # mlflow warns of itself while it is imported
         import mlflow.pyfunc  # noqa: F401
     wrong, right, other = (
-        register(model, name=ENDPOINT, alias=None)
+        register_challenger(model, name=ENDPOINT)
         for model in (world.wrong, world.right, world.other)
     )
     fail_beyond(folder_of(f"{ENDPOINT}/{other.document['version']}"), miles=2000.0)
