@@ -73,5 +73,5 @@ def rounded_down(thresholds: npt.NDArray[np.float64]) -> Floats:
     """
     with np.errstate(over="ignore"):
         nearest = thresholds.astype(np.float32)
-    below = np.nextafter(nearest, np.float32(-np.inf))
+        below = np.nextafter(nearest, np.float32(-np.inf))  # below the smallest is minus infinity
     return np.where(nearest > thresholds, below, nearest).astype(np.float32)

@@ -16,10 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from headrace.settings import Settings
+
+# The same commit gets the same verdict; `--hypothesis-profile default` looks for new examples.
+hypothesis.settings.register_profile("repeatable", derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("repeatable")
 
 _HOME = Path(tempfile.mkdtemp(prefix="headrace-tests-"))
 
