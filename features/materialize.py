@@ -6,29 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from features._rows_fit import columns_missing
 from features.catalog import ViewOrName
-from features.view import EXPIRES, FeatureView
+from features.view import EXPIRES
 from headrace import Report, Table, operator
 from headrace.calls import Finding, PlannedCall
-from headrace.errors import DataError, DefinitionError, ParameterError, did_you_mean
+from headrace.errors import DataError, DefinitionError, ParameterError
 
 
 def rows_fit(call: PlannedCall) -> Sequence[Finding]:
     """Find the columns of the view that the rows lack."""
-    view, given = call.parameters.get("view"), call.schema("view_rows")
-    if not isinstance(view, FeatureView) or given is None:
-        return []
-    return [
-        Finding(
-            problem=f"The rows to materialize have no column '{name}', which view '{view.name}' "
-            f"has.{did_you_mean(name, given.names)}",
-            remedy=f"Materialize what compute_features(..., view={view.name}) makes.",
-            rule="view rows",
-            input="view_rows",
-        )
-        for name in view.schema.names
-        if name not in given and name != EXPIRES
-    ]
+    return columns_missing(call, "materialize", needless=[EXPIRES])
 
 
 @operator(effect=True, check=rows_fit, named_by="view")

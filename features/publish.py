@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from features._rows_fit import columns_missing
 from features.catalog import ViewOrName
 from features.store import is_published, publish_rows
-from features.view import FeatureView
 from headrace import Report, Table, operator
 from headrace.calls import Finding, PlannedCall
-from headrace.errors import DataError, DefinitionError, did_you_mean
+from headrace.errors import DataError, DefinitionError
 
 
 def rows_fit(call: PlannedCall) -> Sequence[Finding]:
     """Find the columns of the view that the rows lack."""
-    view, given = call.parameters.get("view"), call.schema("view_rows")
-    if not isinstance(view, FeatureView) or given is None:
-        return []
-    return [
-        Finding(
-            problem=f"The rows to publish have no column '{name}', which view '{view.name}' has."
-            f"{did_you_mean(name, given.names)}",
-            remedy=f"Publish what compute_features(..., view={view.name}) makes.",
-            rule="view rows",
-            input="view_rows",
-        )
-        for name in view.schema.names
-        if name not in given
-    ]
+    return columns_missing(call, "publish")
 
 
 @operator(effect=True, check=rows_fit, named_by="view")
