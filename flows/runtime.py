@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from flows._orchestration import asking
+from flows._orchestration.asking import collect_answers, unanswered, wait_for_answer
+from flows._orchestration.presence import is_absence, server_lost
+from flows._orchestration.task_runs import TaskRuns
+from flows._orchestration.watching import PrefectObserver, emit
 from flows._services.environment import apply_client_environment
 from headrace.errors import HeadraceError, ServiceError
-from headrace.execution import FlowRun, NodeOutcome, Observer, Session, run_plan
+from headrace.execution import FlowRun, Observer, Session, run_plan
 from headrace.settings import settings
 
 if TYPE_CHECKING:
     import prefect
+    from prefect.client.schemas.objects import FlowRun as PrefectRun
     from prefect.client.schemas.objects import State
 
-    from flows.tracking import MlflowRunLog
-    from headrace.plan import Node, Plan
+    from headrace.lineage import Approval, RunRecord
+    from headrace.plan import Plan
     from headrace.workflow import Flow
 
-# Which node this thread runs, and its work: Prefect's tasks are made once for each operator.
-_current: ContextVar[tuple[str, Callable[[], NodeOutcome]]] = ContextVar("headrace_node")
-_STATE_NAMES = {"cached": "Cached", "skipped": "Skipped"}
+
+TAG = "headrace"
+"""The tag by which our runs and deployments are known in Prefect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """This is how a run is carried out: from where, watched by whom, and as which run."""
+
+    origin: str = "prefect"
+    observers: tuple[Observer, ...] = ()
+    plan: Plan | None = None
+    run_id: str | None = None
+    done: Callable[[FlowRun], None] = lambda run: None
 
 
 def run_flow(
@@ -35,6 +50,7 @@ def run_flow(
     *,
     observers: tuple[Observer, ...] = (),
     origin: str = "command line",
+    seed: int | None = None,
 ) -> FlowRun:
     """Run a flow in this process, seen in Prefect and logged in MLflow.
 
@@ -45,27 +61,90 @@ def run_flow(
         arguments: Its parameters by name.
         observers: Who watches.
         origin: How it was started.
+        seed: The seed of the run; None takes the parameter `seed`, or 0.
 
     Raises:
         ParameterError: A parameter is unknown, missing or wrong.
         PlanError: The flow does not fit together.
         ServiceError: A server does not answer.
     """
+    return _carried_out(flow, arguments, observers=observers, origin=origin, seed=seed)
+
+
+def resume_flow(
+    flow: Flow[..., Any], run: RunRecord, *, observers: tuple[Observer, ...] = ()
+) -> FlowRun:
+    """Take a run up again in this process, as the same run everywhere.
+
+    What is done is reused, in Prefect and MLflow it goes on where it stopped, and effects look
+    whether all is as it should be.
+
+    Args:
+        flow: The flow as it is now.
+        run: The run, which is not running.
+        observers: Who watches.
+
+    Raises:
+        ParameterError: The flow does not take the run's parameters any more.
+        PlanError: The flow does not fit together.
+        ServiceError: A server does not answer.
+    """
+    return _carried_out(
+        flow,
+        run.parameters,
+        observers=observers,
+        origin="command line",
+        seed=run.seed,
+        taken_up=run,
+    )
+
+
+def _carried_out(
+    flow: Flow[..., Any],
+    arguments: Mapping[str, Any],
+    *,
+    observers: tuple[Observer, ...],
+    origin: str,
+    seed: int | None,
+    taken_up: RunRecord | None = None,
+) -> FlowRun:
     checked = flow.parameters.check(arguments)
-    plan = flow.plan_with(checked).require_sound()
+    plan = flow.plan_with(checked, seed=seed).require_sound()
     require_servers()
     apply_client_environment()
+    from prefect.flow_engine import run_flow as run_in_prefect
     from prefect.settings import get_current_settings
 
     # the heartbeat's thread is waited for in steps of a second at the end of each flow run; here
-    # the caller watches, and sees a crash itself
+    # the keeper notices a process that is gone (flows/_orchestration/keeping.py)
     get_current_settings().flows.heartbeat_frequency = None
     quiet_console()
     finished: list[FlowRun] = []
-    wrapped = prefect_flow(
-        flow, plan=plan, observers=observers, origin=origin, done=finished.append
+    attempt = _Attempt(
+        origin=origin,
+        observers=observers,
+        plan=plan,
+        run_id=None if taken_up is None else taken_up.id,
+        done=finished.append,
     )
-    state: State[Any] = wrapped(parameters=flow.parameters.model(**checked), return_state=True)  # type: ignore[assignment]  # Prefect types it by the body's None
+    known = _prefect_flow(flow, attempt)
+    parameters = {"parameters": flow.parameters.model(**checked)}
+    try:
+        in_prefect = (taken_up and _made_ready(taken_up)) or _created(known, parameters)
+        state: State[Any] = run_in_prefect(  # type: ignore[assignment]  # typed by the body's None
+            known, flow_run=in_prefect, parameters=parameters, return_type="state"
+        )
+    except Exception as error:
+        if not is_absence(error):
+            raise
+        server_lost.set()
+        if finished:  # it could not be told the end; the keeper will
+            return finished[0]
+        raise ServiceError(
+            "The Prefect server went away.",
+            remedy="Start it with `headrace up`, then `headrace resume latest:"
+            f"{flow.name}`; what is done is kept.",
+        ) from error
     if finished:
         return finished[0]
     state.result(raise_on_failure=True)
@@ -73,6 +152,44 @@ def run_flow(
         f"Prefect ended the run of '{flow.name}' as {state.name}: {state.message}",
         remedy="Look at the run in the Prefect UI.",
     )
+
+
+def _created(known: prefect.Flow[..., Any], parameters: dict[str, Any]) -> PrefectRun:
+    """Return a new flow run; its tag is on it alone, because tags of task runs cost requests."""
+    from prefect.client.orchestration import get_client
+    from prefect.states import Pending
+
+    with get_client(sync_client=True) as client:
+        return client.create_flow_run(
+            known,
+            parameters=known.serialize_parameters(parameters),
+            tags=[TAG],
+            state=Pending(),
+        )
+
+
+def resume_waiting(prefect_run_id: str, answered: Approval, *, has_process: bool) -> bool:
+    """Fill in the form of a run that waits in Prefect; see `asking.resume_waiting`."""
+    apply_client_environment()
+    return asking.resume_waiting(prefect_run_id, answered, has_process=has_process)
+
+
+def _made_ready(run: RunRecord) -> PrefectRun | None:
+    """Return the run in Prefect, ready to be run here; None when Prefect has it no more."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Pending
+
+    if run.prefect_run_id is None:
+        return None
+    found = UUID(run.prefect_run_id)
+    with get_client(sync_client=True) as client:
+        try:
+            # Scheduled would be taken by the runner; forced, because the run may have ended
+            client.set_flow_run_state(found, Pending(name="Resuming"), force=True)
+            return client.read_flow_run(found)
+        except ObjectNotFound:
+            return None
 
 
 @functools.cache
@@ -86,6 +203,9 @@ def quiet_console() -> None:
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler, PrefectConsoleHandler):
                 handler.setLevel(logging.CRITICAL)
+    # what its background threads say of a server that is away; `presence` has it
+    for handler in logging.getLogger("prefect._internal").handlers:
+        handler.setLevel(logging.CRITICAL)
 
 
 def require_servers() -> None:
@@ -113,23 +233,12 @@ def require_servers() -> None:
             )
 
 
-def prefect_flow(
-    flow: Flow[..., Any],
-    *,
-    plan: Plan | None = None,
-    observers: tuple[Observer, ...] = (),
-    origin: str = "prefect",
-    done: Callable[[FlowRun], None] = lambda run: None,
-) -> prefect.Flow[..., Any]:
-    """Return a flow as Prefect knows it: one parameter, a model that forbids unknown names.
+def prefect_flow(flow: Flow[..., Any]) -> prefect.Flow[..., Any]:
+    """Return a flow as Prefect knows it: one parameter, a model that forbids unknown names."""
+    return _prefect_flow(flow, _Attempt())
 
-    Args:
-        flow: The flow.
-        plan: The plan of the run to come, if it is made; None plans when the run starts.
-        observers: Who watches.
-        origin: How runs are started.
-        done: Is given the finished run.
-    """
+
+def _prefect_flow(flow: Flow[..., Any], attempt: _Attempt) -> prefect.Flow[..., Any]:
     import prefect
     from prefect.states import Failed
 
@@ -138,10 +247,10 @@ def prefect_flow(
 
     def body(parameters: Any) -> State[Any]:
         try:
-            planned = plan or flow.plan_with(dict(parameters)).require_sound()
+            plan = attempt.plan or flow.plan_with(dict(parameters)).require_sound()
         except HeadraceError as error:  # what the launch form could not see, said in the same words
             return Failed(message=str(error))
-        return _run(planned, observers=observers, origin=origin, done=done)
+        return _run(plan, attempt)
 
     body.__name__ = body.__qualname__ = flow.name
     body.__module__ = flow.module
@@ -157,44 +266,81 @@ def prefect_flow(
     )(body)
 
 
-def _run(
-    plan: Plan,
-    *,
-    observers: tuple[Observer, ...],
-    origin: str,
-    done: Callable[[FlowRun], None],
-) -> State[Any]:
+def _run(plan: Plan, attempt: _Attempt) -> State[Any]:
     from prefect.context import FlowRunContext
-    from prefect.states import Completed, Failed
+    from prefect.states import Failed
 
     from flows.tracking import MlflowRunLog
 
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise ServiceError("Prefect started no flow run.", remedy="Run it through Prefect.")
-    run_id = str(context.flow_run.id)
+    in_prefect = str(context.flow_run.id)
+    # a run that the runner started can be started by it again; any other has only this process
+    in_place = attempt.origin != "prefect" or context.flow_run.deployment_id is None
     try:
         log = MlflowRunLog()
         session = Session.of_settings(
-            run_id=run_id.replace("-", ""),
-            prefect_run_id=run_id,
-            origin=origin,
+            run_id=attempt.run_id or in_prefect.replace("-", ""),
+            prefect_run_id=in_prefect,
+            origin=attempt.origin,
             runner=TaskRuns(),
-            observers=(_LinkToMlflow(log), *observers),
+            observers=(PrefectObserver(log), *attempt.observers),
+            announce=emit,
             log=log,
         )
-        finished = run_plan(plan, session)
+        finished = _finished(plan, session, in_place=in_place)
     except HeadraceError as error:
-        if origin != "prefect":
+        if attempt.origin != "prefect":
             raise
         return Failed(message=str(error))
+    _let_go_of_lost_server()
     links = log.links(finished.id)
     addresses = {
-        "Prefect run": f"{settings().prefect_url}/runs/flow-run/{run_id}",
+        "Prefect run": f"{settings().prefect_url}/runs/flow-run/{in_prefect}",
         "MLflow run": links.run,
         "MLflow comparison": links.experiment,
     }
-    done(replace(finished, links=addresses))
+    attempt.done(replace(finished, links=addresses))
+    return _state_of(finished)
+
+
+def _let_go_of_lost_server() -> None:
+    """Let Prefect's client not wait a minute and a half to say the end to a server that is away."""
+    import httpx
+    from prefect.settings import get_current_settings
+
+    try:
+        health = f"{settings().prefect_api_url}/health"
+        answers = httpx.get(health, timeout=10, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        answers = False
+    if not answers:
+        server_lost.set()
+        get_current_settings().client.max_retries = 0
+
+
+def _finished(plan: Plan, session: Session, *, in_place: bool) -> FlowRun:
+    """Run a plan until nothing in it waits for a person."""
+    run_id, in_prefect = str(session.run_id), str(session.prefect_run_id)
+    while True:
+        collect_answers(session.lineage, run_id, in_prefect)
+        finished = run_plan(plan, session)
+        if finished.state != "paused":
+            return finished
+        question = unanswered(session.lineage, run_id)[0]
+        for observer in session.observers:
+            observer.node_says(
+                plan.node(question.node.partition("[")[0]),
+                f"waits for an answer at {settings().prefect_url}/runs/flow-run/{in_prefect} "
+                f"(Resume) or by `headrace approve run:{run_id[:12]}`",
+            )
+        wait_for_answer(session.lineage, question, in_place=in_place)
+
+
+def _state_of(finished: FlowRun) -> State[Any]:
+    from prefect.states import Completed, Failed
+
     counts = ", ".join(
         f"{n} {state}"
         for state in ("executed", "cached", "skipped", "failed")
@@ -207,110 +353,3 @@ def _run(
         f"{o.path}: {o.message}" for o in finished.outcomes.values() if o.state == "failed"
     )
     return Failed(message=f"{message}\n{failed}")
-
-
-class _LinkToMlflow:
-    """This joins the Prefect run to its record in MLflow, as soon as there is one."""
-
-    def __init__(self, log: MlflowRunLog) -> None:
-        self._log = log
-
-    def run_started(self, run_id: str, plan: Plan) -> None:
-        """Put the address on the Prefect run and into its log."""
-        from prefect import get_run_logger
-        from prefect.artifacts import create_link_artifact
-
-        address = self._log.links(run_id).run
-        get_run_logger().info("MLflow run: %s", address)
-        create_link_artifact(
-            link=address, link_text="MLflow run", key="mlflow-run", description=f"run:{run_id}"
-        )
-
-    def node_started(self, node: Node) -> None:
-        """Nothing to join."""
-
-    def node_says(self, node: Node, text: str) -> None:
-        """Put what a body says into the log of its task run."""
-        from prefect import get_run_logger
-
-        get_run_logger().info(text)
-
-    def node_finished(self, node: Node, outcome: NodeOutcome) -> None:
-        """Nothing to join."""
-
-
-class TaskRuns:
-    """This runs each node as a Prefect task run, joined to those it waited for."""
-
-    def __init__(self) -> None:
-        self._ids: dict[str, UUID] = {}
-        self._tasks: dict[str, prefect.Task[..., Any]] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, node: Node, work: Callable[[], NodeOutcome]) -> NodeOutcome:
-        """Do the work of a node inside a task run of its name."""
-        from prefect.client.schemas.objects import RunInput, TaskRunResult
-        from prefect.task_engine import run_task_sync
-
-        outcomes: list[NodeOutcome] = []
-
-        def remembered() -> NodeOutcome:
-            outcomes.append(work())
-            return outcomes[0]
-
-        with self._lock:
-            task = self._task(node)
-            before = [self._ids[path] for path in node.upstream() if path in self._ids]
-        # Prefect draws its graph from these ids; given as states to wait for, it would look into
-        # each, and not run a task behind a failed one
-        joined: dict[str, set[RunInput]] = {"after": {TaskRunResult(id=run) for run in before}}
-        _current.set((node.path, remembered))  # in this thread's copy of the context
-        state = cast(
-            "State[Any]",
-            run_task_sync(task, parameters={"after": ()}, return_type="state", dependencies=joined),
-        )
-        with self._lock:
-            if state.state_details.task_run_id is not None:
-                self._ids[node.path] = state.state_details.task_run_id
-        if not outcomes:  # Prefect did not come to the body, or lost its server on the way
-            raise ServiceError(
-                f"Prefect ended the task run '{node.path}' as {state.name}: {state.message}",
-                remedy="Look at the run in the Prefect UI and run it again; what is done is kept.",
-            )
-        return outcomes[0]
-
-    def _task(self, node: Node) -> prefect.Task[..., Any]:
-        """Return the operator as Prefect knows it; making one takes longer than running it."""
-        import prefect
-        from prefect.cache_policies import NO_CACHE
-
-        operator = node.operator
-        name = "handed_in" if operator is None else operator.name
-        if name not in self._tasks:
-
-            def body(after: tuple[()]) -> State[Any]:
-                return _task_body()
-
-            body.__name__ = body.__qualname__ = name
-            self._tasks[name] = prefect.task(
-                name=name,
-                description=None if operator is None else operator.body.__doc__,
-                task_run_name=_task_run_name,
-                cache_policy=NO_CACHE,
-                persist_result=False,
-                tags=["effect"] if node.effect else [],
-            )(body)
-        return self._tasks[name]
-
-
-def _task_run_name() -> str:
-    return _current.get()[0]
-
-
-def _task_body() -> State[Any]:
-    from prefect.states import Completed, Failed
-
-    outcome = _current.get()[1]()
-    if outcome.state == "failed":
-        return Failed(message=outcome.message)
-    return Completed(name=_STATE_NAMES.get(outcome.state), message=outcome.message)

@@ -29,9 +29,15 @@ from serving._mlflow import MlflowRefusal, server_at
 if TYPE_CHECKING:
     from headrace.artifacts import Artifact
     from headrace.lineage import InvocationRecord, RunRecord
+    from headrace.settings import Settings
+    from serving._mlflow import MlflowServer
 
 _log = logging.getLogger("headrace.tracking")
-_STATUS: dict[str, RunStatus] = {"completed": "FINISHED", "failed": "FAILED"}
+_STATUS: dict[str, RunStatus] = {
+    "completed": "FINISHED",
+    "failed": "FAILED",
+    "paused": "SCHEDULED",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,18 +88,19 @@ class MlflowRunLog:
         server = self._server
         self._spool.send_all(server)
         experiment_id = server.experiment(run.flow)
-        sweep(server, experiment_id)
+        sweep(server, [experiment_id])
         new_run = NewRun(
             experiment_id=experiment_id,
             name=f"{run.flow} {run.id[:8]}",
             started_ms=records.milliseconds(run.started_at),
             tags=self._tags(run, plan_summary),
         )
-        known = self._known(run)
+        known = self._known(run, experiment_id)
         stage = Stage(
             new_run=new_run,
             run_id=known,
             params={} if known else records.flattened(run.parameters),
+            tags=process_tags() if known else {},  # another process goes on in it
             status="RUNNING" if known else None,
         )
         mlflow_run_id = send(server, stage, None)
@@ -141,7 +148,7 @@ class MlflowRunLog:
 
         Args:
             run: The run; one that could not be started is passed over.
-            state: "completed" or "failed"; anything else is shown as killed.
+            state: "completed", "failed" or "paused"; anything else is shown as killed.
             message: Why it failed, else empty.
             summary: What happened; numbers and text become tags, since no model is better by them.
         """
@@ -161,10 +168,10 @@ class MlflowRunLog:
         """Return where a run can be looked at that this log was told of, by the flow run's id."""
         return self._links[run_id]
 
-    def _known(self, run: RunRecord) -> str | None:
+    def _known(self, run: RunRecord, experiment_id: str) -> str | None:
         """Return the id of a run that goes on, None when it is new or MLflow has it no more."""
         if not run.mlflow_run_id:
-            return None
+            return _begun(self._server, run, experiment_id)
         try:
             found = self._server.get("/runs/get", run_id=run.mlflow_run_id)["run"]
         except MlflowRefusal:
@@ -192,6 +199,35 @@ class MlflowRunLog:
         if not run.prefect_run_id:
             return None
         return f"{self._prefect_url}/runs/flow-run/{run.prefect_run_id}"
+
+
+def keep_records(of: Settings | None = None) -> tuple[int, int]:
+    """Send what waits for the MLflow server, and close what killed processes left open there.
+
+    Args:
+        of: Settings to follow; those of this process by default.
+
+    Returns:
+        How many records were sent, and how many runs closed.
+
+    Raises:
+        ServiceError: The server does not answer.
+    """
+    of = of or settings()
+    server = server_at(of.mlflow_url)
+    sent = Spool(of.home / "spool" / "mlflow").send_all(server)
+    return sent, len(sweep(server, server.experiment_ids()))
+
+
+def _begun(server: MlflowServer, run: RunRecord, experiment_id: str) -> str | None:
+    """Return the run that a process began and was killed before it could write down its id."""
+    answer = server.post(
+        "/runs/search",
+        experiment_ids=[experiment_id],
+        filter=f"tags.`headrace.run` = 'run:{run.id}' and tags.`headrace.role` = 'flow'",
+        max_results=1,
+    )
+    return next((str(found["info"]["run_id"]) for found in answer.get("runs", ())), None)
 
 
 def _end_of(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Artifact
 from headrace.errors import DefinitionError, ParameterError, did_you_mean
+from headrace.schedules import is_template
 from headrace.signature import leaves
 from headrace.slots import Slot, slot_of
 
@@ -93,8 +94,13 @@ class FlowParameters:
             ) from error
         return cls(flow=name, model=model, slots=tuple(slots), defaults=defaults)
 
-    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def check(self, arguments: Mapping[str, Any], *, templates: bool = False) -> dict[str, Any]:
         """Return the arguments in their types, defaults filled in.
+
+        Args:
+            arguments: Parameters by name.
+            templates: Whether a text with "{{" stands for a value that is not known yet; only the
+                names of such are checked, and nothing but the artifacts is returned.
 
         Raises:
             ParameterError: Names every unknown, missing and wrong parameter.
@@ -111,10 +117,12 @@ class FlowParameters:
         problems += self._artifact_problems(arguments)
         try:
             checked = self.model(**values)
-            made = {name: getattr(checked, name) for name in self.model.model_fields}
+            made = {name: _whole(getattr(checked, name)) for name in self.model.model_fields}
         except ValidationError as error:
             known = [*self.model.model_fields, *self.artifacts]
             found = [e for e in error.errors() if e["loc"][0] not in plain.keys() - values.keys()]
+            if templates:
+                found = [e for e in found if not _stands_for_another(dict(e))]
             problems = [_problem(dict(e), known) for e in found] + problems
         if problems:
             listed = problems[0] if len(problems) == 1 else "".join(f"\n  - {p}" for p in problems)
@@ -175,6 +183,24 @@ def _refuse_unnamed(parameter: inspect.Parameter, hints: Mapping[str, Any], flow
 
 def _holds_artifact(value: Any) -> bool:
     return any(isinstance(leaf, Artifact) for leaf in leaves(value))
+
+
+def _whole(value: Any) -> Any:
+    """Return a value whose nested defaults count as given, so that a repeat has the same key."""
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        fields = {name: _whole(getattr(value, name)) for name in type(value).model_fields}
+        return value.model_copy(update=fields)
+    if type(value) in (list, tuple):
+        return type(value)(_whole(item) for item in value)
+    if type(value) is dict:
+        return {key: _whole(item) for key, item in value.items()}
+    return value
+
+
+def _stands_for_another(error: Mapping[str, Any]) -> bool:
+    return error["type"] != "extra_forbidden" and is_template(error["input"])
 
 
 def _problem(error: dict[str, Any], known: list[str]) -> str:

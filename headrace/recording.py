@@ -8,9 +8,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from headrace.errors import DefinitionError
+
 if TYPE_CHECKING:
     from headrace.artifacts import Artifact
-    from headrace.lineage import InvocationRecord, RunRecord
+    from headrace.lineage import Approval, InvocationRecord, RunRecord
 
 
 class RunLog(Protocol):
@@ -33,8 +35,39 @@ class RunLog(Protocol):
     def run_finished(
         self, run: RunRecord, state: str, message: str, summary: Mapping[str, Any]
     ) -> None:
-        """Close the record of a run; `state` is "completed" or "failed"."""
+        """Close the record of a run; `state` is "completed", "failed", "paused" or "cancelled"."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """This is something that happened, for whoever subscribed to it.
+
+    Args:
+        name: What happened, such as "headrace.model.promoted".
+        resource: What it happened to, such as "headrace.model.flight_delay".
+        payload: More, JSON-like.
+    """
+
+    name: str
+    resource: str
+    payload: Mapping[str, Any]
+
+
+class WaitsForPerson(Exception):
+    """This ends a body that cannot go on before a person has answered.
+
+    Args:
+        question: The question, as it was recorded.
+    """
+
+    def __init__(self, question: Approval) -> None:
+        super().__init__(question.question)
+        self.question = question
+
+
+Announce = Callable[[Event], None]
+Ask = Callable[[str, Mapping[str, str]], "Approval"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +81,8 @@ class Invocation:
         mlflow_run_id: The run in MLflow, None when nothing is logged.
         prefect_run_id: The flow run in Prefect, None outside it.
         tell: Passes a line about how far it is to those who watch; None when nobody does.
+        announce: Passes an event to those who subscribed; None when nobody can.
+        ask: Passes a question to a person and returns it with its answer; None when nobody can.
     """
 
     run_id: str
@@ -56,6 +91,8 @@ class Invocation:
     mlflow_run_id: str | None = None
     prefect_run_id: str | None = None
     tell: Callable[[str], None] | None = None
+    announce: Announce | None = None
+    ask: Ask | None = None
 
 
 _invocation: ContextVar[Invocation | None] = ContextVar("headrace_invocation", default=None)
@@ -74,7 +111,44 @@ def say(text: str) -> None:
     """
     invocation = _invocation.get()
     if invocation is not None and invocation.tell is not None:
-        invocation.tell(text)
+        with invoking(None):  # what those who watch write is not the body's
+            invocation.tell(text)
+
+
+def announce(event: str, *, resource: str, **payload: Any) -> None:
+    """Tell whoever subscribed that something happened; outside a run nobody hears it.
+
+    Args:
+        event: What happened, such as "headrace.model.promoted".
+        resource: What it happened to, such as "headrace.model.flight_delay".
+        **payload: More, JSON-like.
+    """
+    invocation = _invocation.get()
+    if invocation is not None and invocation.announce is not None:
+        invocation.announce(Event(name=event, resource=resource, payload=payload))
+
+
+def ask_person(question: str, *, about: Mapping[str, str]) -> Approval:
+    """Return a person's answer, from this or an earlier attempt of the run.
+
+    Args:
+        question: What is asked, in Markdown.
+        about: What the answer is about: name to digest. An answer counts for these alone.
+
+    Raises:
+        WaitsForPerson: There is no answer yet; the run pauses and goes on when there is one.
+        DefinitionError: The body is not running in a flow run.
+    """
+    invocation = _invocation.get()
+    if invocation is None or invocation.ask is None:
+        raise DefinitionError(
+            "A person can be asked only while a flow runs.",
+            remedy="Call the operator in a flow, and run that.",
+        )
+    asked = invocation.ask(question, about)
+    if asked.approved is None:
+        raise WaitsForPerson(asked)
+    return asked
 
 
 @contextlib.contextmanager

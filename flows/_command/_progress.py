@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 120
 _SECONDS_BETWEEN_LINES = 5.0
-_MARKS = {"executed": "✓", "cached": "○", "skipped": "-", "failed": "✗"}
+_MARKS = {"executed": "✓", "cached": "○", "skipped": "-", "failed": "✗", "waiting": "?"}
 
 
 class Progress:
@@ -34,7 +34,7 @@ class Progress:
 
     def run_started(self, run_id: str, plan: Plan) -> None:
         """Say which run begins."""
-        self._total = len(plan.nodes)
+        self._total, self._done = len(plan.nodes), 0
         self._width = max((len(node.path) for node in plan.nodes), default=0)
         if not self._quiet:
             self._shown.line(f"{plan.flow}: run:{run_id[:12]}, {self._total} nodes")

@@ -6,11 +6,26 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flows._command import _screen
+from flows._orchestration.presence import server_lost
 
 if TYPE_CHECKING:
     from headrace.execution import FlowRun
 
 _SHOWN = ("auc", "log_loss", "brier", "average_precision", "accuracy", "rmse", "mae", "r2")
+
+
+def show_outcome(finished: FlowRun, *, as_json: bool) -> None:
+    """Show what came of a run; exits with 1 unless it is complete or waits for a person."""
+    import typer
+
+    if as_json:
+        from flows._command._outcome import outcome_as_json
+
+        _screen.write_json(outcome_as_json(finished))
+    else:
+        write_summary(finished)
+    if finished.state not in ("completed", "paused"):
+        raise typer.Exit(1)
 
 
 def write_summary(run: FlowRun) -> None:
@@ -22,15 +37,27 @@ def write_summary(run: FlowRun) -> None:
     _write_told(run)
     counts = ", ".join(
         f"{count} {state}"
-        for state in ("executed", "cached", "skipped", "failed")
+        for state in ("executed", "cached", "skipped", "failed", "waiting")
         if (count := run.count(state))
     )
     seconds = sum(o.seconds for o in run.outcomes.values())
     _screen.write(f"run:{run.id[:12]} {run.state}: {counts}; {seconds:.1f} s in operators.")
-    if not run.pure_executed() and not failed:
+    if not run.pure_executed() and run.state == "completed":
         _screen.write("No pure operator was executed: everything was known already.")
     for outcome in failed:
         _screen.write(f"  ✗ {outcome.path}: {outcome.message}")
+    name = f"run:{run.id[:12]}"
+    for outcome in run.outcomes.values():
+        if outcome.state == "waiting" and outcome.invocation is not None:
+            _screen.write(f"  ? {outcome.path} {outcome.message}")
+    if run.state == "paused":
+        _screen.write(
+            f"  Answer with `headrace approve {name}`, then go on with `headrace resume {name}`."
+        )
+    elif failed:
+        _screen.write(f"  Go on with `headrace resume {name}`; what is done is reused.")
+    if server_lost.is_set():
+        _screen.write("  The Prefect server went away; it shows this end when it is back.")
     for title, address in _links(run).items():
         _screen.write(f"  {title + ':':<20} {address}")
 

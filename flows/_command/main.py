@@ -15,7 +15,26 @@ from typing import Annotated
 
 import typer
 
-from flows._command import down, endpoint, explain, flows, lineage, plan, run, runs, status, up
+from flows._command import (
+    approve,
+    backup,
+    down,
+    emit,
+    endpoint,
+    explain,
+    flows,
+    init,
+    lineage,
+    plan,
+    restore,
+    resume,
+    run,
+    runs,
+    status,
+    store,
+    up,
+)
+from flows._orchestration.presence import server_lost
 from headrace.errors import HeadraceError
 
 _DEBUG = "--debug"
@@ -29,16 +48,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 # One line a command, in the order of the help.
+app.command("init")(init.init)
 app.command("up")(up.up)
 app.command("down")(down.down)
 app.command("status")(status.status)
 app.command("flows")(flows.flows)
 app.command("plan")(plan.plan)
 app.command("run")(run.run)
-app.command("runs")(runs.runs)
+app.command("resume")(resume.resume)
+app.command("approve")(approve.approve)
+app.add_typer(runs.app, name="runs")
+app.command("emit")(emit.emit)
 app.command("explain")(explain.explain)
 app.command("lineage")(lineage.lineage)
+app.command("backup")(backup.backup)
+app.command("restore")(restore.restore)
 app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(store.app, name="store")
 
 
 @app.callback()
@@ -67,12 +93,20 @@ def main() -> None:
         if debug:
             raise
         typer.echo(f"Error: {error}", err=True)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. What is done is kept: `headrace resume latest:<flow>`.", err=True)
+        leaving.code = 130
+        leaving()  # now: bodies that cannot be stopped would be waited for
     except SystemExit as asked:
         leaving.code = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
+        if server_lost.is_set():
+            leaving()  # now: Prefect's client would wait for its server
         raise
     except BaseException:
         leaving.code = 1
         raise
+    if server_lost.is_set():
+        leaving()
     sys.exit(leaving.code)
 
 

@@ -54,6 +54,7 @@ def prefect_environment(of: Settings) -> dict[str, str]:
     services = "PREFECT_SERVER_SERVICES_"
     return {
         **_QUIET,
+        **of.as_environment(),
         **_prefect_folders(of),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": "sqlite+aiosqlite:///"
         + str(of.home / "prefect" / "prefect.db"),

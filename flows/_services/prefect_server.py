@@ -11,6 +11,8 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
+from flows._services.prefect_scheduler import pass_over_states_of_scheduled_runs
+
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
@@ -36,9 +38,17 @@ def begin_every_transaction_as_a_writer() -> None:
 
 
 def main() -> None:
-    """Run `prefect` with the arguments of this process, such as `server start --port 4200`."""
+    """Run `prefect` with the arguments of this process, such as `server start --port 4200`.
+
+    Beside it runs the keeper, so that whoever shows runs also closes those that were lost.
+    """
     begin_every_transaction_as_a_writer()
+    pass_over_states_of_scheduled_runs()
     from prefect.cli import app
+
+    from flows._orchestration.keeping import start_keeper
+
+    start_keeper()
 
     app()
 

@@ -76,7 +76,7 @@ def start(service: Service, of: Settings) -> Daemon:
         port=service.port,
         log=str(log),
     )
-    _write(_record(of, service.name), daemon)
+    write_down(daemon, of)
     return daemon
 
 
@@ -145,6 +145,11 @@ def last_lines(daemon: Daemon, *, count: int = 15) -> str:
     except OSError:
         lines = []
     return "\n".join(f"    {line}" for line in lines[-count:]) or "    (it said nothing)"
+
+
+def write_down(daemon: Daemon, of: Settings) -> None:
+    """Write down which process a service is, so that it is found again."""
+    _write(_record(of, daemon.name), daemon)
 
 
 def _record(of: Settings, name: str) -> Path:

@@ -104,6 +104,8 @@ def _model(
         # it was made where nothing was recorded, or its record was deleted: it gets one now
     folder = opened.spool.new_folder()
     stage = stages.training(opened, invocation, model, inputs, name=name, folder=folder)
+    if invocation.reused_from:
+        stage.run_id = _half_sent(opened, invocation.reused_from)
     run_id = deliver(opened, stage, folder)
     return _run_link(opened, "training run", opened.experiment_id, run_id)
 
@@ -120,6 +122,21 @@ def _reused(opened: OpenRun, invocation: InvocationRecord, model: Model, name: s
     url = opened.server.run_url(found.experiment_id, found.run_id)
     opened.add(tags={records.name(f"headrace.reused.{name}"): url})
     return link("training run", url)
+
+
+def _half_sent(opened: OpenRun, invocation_id: str) -> str | None:
+    """Return the child run of an invocation that was killed while it was sent, to go on in it."""
+    killed = f"tags.`headrace.invocation` = '{invocation_id}' and attributes.status = 'KILLED'"
+    try:
+        answer = opened.server.post(
+            "/runs/search",
+            experiment_ids=opened.experiment_ids,
+            filter=killed,
+            max_results=1,
+        )
+    except MlflowDown:
+        return None
+    return next((str(found["info"]["run_id"]) for found in answer.get("runs", ())), None)
 
 
 def _maker(opened: OpenRun, invocation: InvocationRecord, model: Model) -> LoggedModel | None:

@@ -245,6 +245,8 @@ def _child_tags(opened: OpenRun, invocation: InvocationRecord, model: Model) -> 
     }
     if invocation.reused_from:
         tags["headrace.reused_from"] = invocation.reused_from
+    if model.card.elsewhere:
+        tags["headrace.trained"] = "elsewhere"
     if opened.prefect_url:
         tags["prefect.flow_run_url"] = opened.prefect_url
     return {key: records.tag(value) for key, value in tags.items() if value}

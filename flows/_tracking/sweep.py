@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 
 from flows._tracking.records import milliseconds
 from headrace.clock import current_clock
@@ -20,15 +21,17 @@ def process_tags() -> dict[str, str]:
     return {HOST_TAG: platform.node(), PROCESS_TAG: _identity(os.getpid()) or ""}
 
 
-def sweep(server: MlflowServer, experiment_id: str) -> list[str]:
-    """Mark as killed what this machine began in an experiment and whose process is gone.
+def sweep(server: MlflowServer, experiment_ids: Sequence[str]) -> list[str]:
+    """Mark as killed what this machine began in experiments and whose process is gone.
 
     Returns:
         The ids of the runs.
     """
+    if not experiment_ids:
+        return []
     answer = server.post(
         "/runs/search",
-        experiment_ids=[experiment_id],
+        experiment_ids=list(experiment_ids),
         filter=f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{platform.node()}'",
         max_results=1000,
     )
@@ -44,7 +47,7 @@ def sweep(server: MlflowServer, experiment_id: str) -> list[str]:
                 status="KILLED",
                 end_time=milliseconds(current_clock().now()),
             )
-            _fail_models(server, experiment_id, run_id)
+            _fail_models(server, run["info"]["experiment_id"], run_id)
             swept.append(run_id)
     return swept
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headrace.execution.executor import run_plan
 from headrace.execution.outcome import FlowRun, NodeOutcome, RunError
+from headrace.execution.resuming import resumable_run, resume_run
 from headrace.execution.session import Observer, Runner, Session
 from headrace.execution.status import plan_status
 
@@ -15,5 +16,7 @@ __all__ = [
     "Runner",
     "Session",
     "plan_status",
+    "resumable_run",
+    "resume_run",
     "run_plan",
 ]

@@ -6,12 +6,12 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from headrace.clock import current_clock
+from headrace.execution.living import is_alive
 
 if TYPE_CHECKING:
-    from headrace.lineage import Lineage
+    from headrace.lineage import Lineage, RunRecord
 
-_LOOKED_AT = 100  # the newest runs; an older one that still says "running" was closed long ago
-_TOLERANCE = 2.0  # seconds, between what two clocks say of when a process started
+LOST = "its process ended without a word"
 
 
 def this_process() -> dict[str, Any]:
@@ -22,23 +22,23 @@ def this_process() -> dict[str, Any]:
     return {"host": platform.node(), "pid": process.pid, "process_started": process.create_time()}
 
 
-def close_abandoned(lineage: Lineage) -> None:
-    """Record as crashed the runs that say "running" and whose process on this host is gone."""
-    for run in lineage.runs(_LOOKED_AT):
-        named = run.machine
-        here = named.get("host") == platform.node()
-        if run.state == "running" and here and not _alive(named["pid"], named["process_started"]):
-            lineage.finish_run(
-                run.id, "crashed", "its process ended without a word", current_clock().now()
-            )
+def close_abandoned(lineage: Lineage) -> tuple[str, ...]:
+    """Record as crashed the runs that say "running" and whose process on this host is gone.
+
+    Returns:
+        Their ids.
+    """
+    closed = []
+    for run in lineage.running():
+        if is_lost(run):
+            lineage.finish_run(run.id, "crashed", LOST, current_clock().now())
+            closed.append(run.id)
+    return tuple(closed)
 
 
-def _alive(pid: int, started: float) -> bool:
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < _TOLERANCE
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def is_lost(run: RunRecord) -> bool:
+    """Say whether the process that last carried out a run was on this host and is gone."""
+    named = run.machine
+    return named.get("host") == platform.node() and not is_alive(
+        named["pid"], named["process_started"]
+    )

@@ -6,9 +6,11 @@ import contextvars
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.artifacts import Artifact, Report
+from headrace.capacity import capacity_of
 from headrace.clock import current_clock
 from headrace.errors import UnknownNameError
 from headrace.execution.abandoned import close_abandoned, this_process
@@ -18,6 +20,7 @@ from headrace.execution.outcome import FlowRun, NodeOutcome
 from headrace.execution.session import Session
 from headrace.lineage.records import RunRecord
 from headrace.machine import machine
+from headrace.settings import settings
 
 if TYPE_CHECKING:
     from headrace.plan import Node, Plan
@@ -33,11 +36,18 @@ def run_plan(plan: Plan, session: Session) -> FlowRun:
     Raises:
         PlanError: The plan has problems.
         ServiceError: Lineage or the run log cannot be reached; nothing has run.
+
+    Returns:
+        The run; its state is "completed", "failed", or "paused" when a node waits for a person.
     """
     plan.require_sound()
     close_abandoned(session.lineage)
-    run = _record(plan, session)
-    session.lineage.start_run(run)
+    with session.store.in_use():  # `store gc` removes nothing meanwhile
+        return _carried_out(plan, session)
+
+
+def _carried_out(plan: Plan, session: Session) -> FlowRun:
+    run = _recorded(plan, session)
     mlflow_run_id = None
     try:
         if session.log is not None:
@@ -55,11 +65,10 @@ def run_plan(plan: Plan, session: Session) -> FlowRun:
         )
         outcomes = _Queue(plan, session, node_run, run).drained()
     except BaseException as error:
-        _finish(run, session, "failed", f"{type(error).__name__}: {error}", {})
+        ended = "failed" if isinstance(error, Exception) else "cancelled"
+        _finish(run, session, ended, f"{type(error).__name__}: {error}".removesuffix(": "), {})
         raise
-    failed = [o for o in outcomes.values() if o.state == "failed"]
-    state = "failed" if failed else "completed"
-    message = "; ".join(f"{o.path}: {o.message}" for o in failed)
+    state, message = _ended(outcomes)
     _finish(run, session, state, message, _summary(outcomes))
     return FlowRun(
         id=run.id,
@@ -70,14 +79,28 @@ def run_plan(plan: Plan, session: Session) -> FlowRun:
     )
 
 
-def _record(plan: Plan, session: Session) -> RunRecord:
-    """Return the record of a new run, or of the one that is taken up again."""
+def _recorded(plan: Plan, session: Session) -> RunRecord:
+    """Record a new run, or that one is taken up again, and return it."""
+    here = {**machine().to_json(), **this_process()}
     if session.run_id is not None:
         try:
-            return session.lineage.run(session.run_id)
+            known = session.lineage.run(session.run_id)
         except UnknownNameError:
             pass
-    return RunRecord(
+        else:
+            session.lineage.take_up_run(known.id, here)
+            in_prefect = session.prefect_run_id or known.prefect_run_id
+            if in_prefect != known.prefect_run_id:
+                session.lineage.update_run(known.id, prefect_run_id=in_prefect)
+            return replace(
+                known,
+                state="running",
+                message="",
+                ended_at=None,
+                machine=here,
+                prefect_run_id=in_prefect,
+            )
+    run = RunRecord(
         id=session.run_id or uuid.uuid4().hex,
         flow=plan.flow,
         parameters=dict(plan.parameters),
@@ -86,8 +109,22 @@ def _record(plan: Plan, session: Session) -> RunRecord:
         actor=session.actor,
         seed=plan.seed,
         prefect_run_id=session.prefect_run_id,
-        machine={**machine().to_json(), **this_process()},
+        machine=here,
     )
+    session.lineage.start_run(run)
+    return run
+
+
+def _ended(outcomes: Mapping[str, NodeOutcome]) -> tuple[str, str]:
+    """Return a run's state and why; what failed comes before what waits."""
+    failed = [o for o in outcomes.values() if o.state == "failed"]
+    asking = [o for o in outcomes.values() if o.state == "waiting" and o.invocation is not None]
+    told = "; ".join(f"{o.path}: {o.message}" for o in failed or asking)
+    if failed:
+        return "failed", told
+    if asking:
+        return "paused", told
+    return "completed", ""
 
 
 def _finish(
@@ -100,7 +137,8 @@ def _finish(
 
 def _summary(outcomes: Mapping[str, NodeOutcome]) -> dict[str, Any]:
     states = [o.state for o in outcomes.values()]
-    return {state: states.count(state) for state in ("executed", "cached", "failed", "skipped")}
+    counted = ("executed", "cached", "failed", "skipped", "waiting")
+    return {state: states.count(state) for state in counted}
 
 
 class _Queue:
@@ -111,23 +149,25 @@ class _Queue:
         self._waiting = {n.path: n for n in plan.nodes}
         self._running: dict[Future[NodeOutcome], Node] = {}
         self._outcomes: dict[str, NodeOutcome] = {}
-        self._free_cores = float(machine().cores)
-        self._free_gpus = float(machine().gpus)
+        capacity = capacity_of(settings())
+        self._free_cores, self._free_gpus = float(capacity.cores), float(capacity.gpus)
 
     def drained(self) -> dict[str, NodeOutcome]:
         """Run everything and return the outcomes by path."""
-        with ThreadPoolExecutor(self._session.threads, thread_name_prefix="headrace") as pool:
-            try:
-                while self._waiting or self._running:
-                    self._start_ready(pool)
-                    if not self._running:
-                        continue  # what was left was skipped
-                    done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        self._done(self._running.pop(future), future.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        pool = ThreadPoolExecutor(self._session.threads, thread_name_prefix="headrace")
+        try:
+            while self._waiting or self._running:
+                self._start_ready(pool)
+                if not self._running:
+                    continue  # what was left was skipped, or waits for a person
+                done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._done(self._running.pop(future), future.result())
+        except BaseException:  # an interrupt does not wait for bodies that cannot be stopped
+            self._node_run.stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
         return self._outcomes
 
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
@@ -138,6 +178,11 @@ class _Queue:
             if reason is not None:
                 del self._waiting[node.path]
                 self._skip(node, reason)
+            elif (asking := self._asking(node)) is not None:
+                del self._waiting[node.path]
+                self._outcomes[node.path] = NodeOutcome(
+                    path=node.path, state="waiting", message=f"waits for '{asking}'"
+                )
             elif len(self._running) < self._session.threads and self._fits(node):
                 del self._waiting[node.path]
                 self._take(node, -1)
@@ -178,12 +223,18 @@ class _Queue:
         self._take(node, -1)
         self._done(node, self._session.runner(node, skipped))
 
+    def _asking(self, node: Node) -> str | None:
+        """Return the node before this one that waits for a person; None when there is none."""
+        return next((p for p in node.upstream() if self._outcomes[p].state == "waiting"), None)
+
     def _skip_reason(self, node: Node) -> str | None:
         for path in node.upstream():
             state = self._outcomes[path].state
             if state in ("failed", "skipped"):
                 return f"'{path}' {'has failed' if state == 'failed' else 'was skipped'}"
         for condition in node.conditions:
+            if self._outcomes[condition.ref.node].state == "waiting":
+                return None
             report = self._outcomes[condition.ref.node].outputs[condition.ref.slot]
             passed = isinstance(report, Report) and report.passed
             if passed is not condition.expected:

@@ -15,11 +15,14 @@ from headrace.clock import current_clock
 from headrace.errors import HeadraceError, StoreError
 from headrace.execution.bodies import call_body
 from headrace.execution.keys import Keys, parts_as_json, parts_from_json
+from headrace.execution.ledger import Demand
 from headrace.execution.outcome import NodeOutcome
+from headrace.execution.room import room_of
 from headrace.execution.stored import edges_of, flattened, outputs_of, put
 from headrace.identity import Key, difference
-from headrace.lineage.records import ArtifactRecord, InvocationRecord
-from headrace.recording import Invocation
+from headrace.lineage.records import Approval, ArtifactRecord, InvocationRecord
+from headrace.recording import Invocation, WaitsForPerson
+from headrace.settings import settings
 
 if TYPE_CHECKING:
     from headrace.execution.session import Session
@@ -54,6 +57,7 @@ class NodeRun:
         mlflow_run_id: The run in MLflow, None when nothing is logged.
         keys: Works out cache keys, reading code once per plan.
         one_at_a_time: Lets equal nodes of the run wait for one another, so that one is reused.
+        stopping: Set when the run is interrupted; nodes that wait for room then give up.
     """
 
     plan: Plan
@@ -62,6 +66,7 @@ class NodeRun:
     mlflow_run_id: str | None
     keys: Keys
     one_at_a_time: Locks = field(default_factory=Locks)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, node: Node, inputs: Inputs) -> NodeOutcome:
         """Run a node on its inputs and return what came of it; it never raises.
@@ -122,6 +127,8 @@ class NodeRun:
                 return reused or self._made(
                     node, operator, inputs, record=record, key=key, started=started
                 )
+        except WaitsForPerson as waits:
+            return self._waiting(record, waits, started)
         except (Exception, SystemExit) as error:  # whatever a body raises is the node's outcome
             return self._failed(record, error, started)
 
@@ -135,7 +142,8 @@ class NodeRun:
         key: Key,
         started: float,
     ) -> NodeOutcome:
-        why = why_not_cached(node, operator, key, self.plan.flow, self.session)
+        here = replace(node, path=record.node)  # of a mapped node, this partition
+        why = why_not_cached(here, operator, key, self.plan.flow, self.session)
         invocation = Invocation(
             run_id=self.run_id,
             node=record.node,
@@ -143,16 +151,42 @@ class NodeRun:
             mlflow_run_id=self.mlflow_run_id,
             prefect_run_id=self.session.prefect_run_id,
             tell=lambda text: self._tell(node, text),
+            announce=self.session.announce,
+            ask=lambda question, about: self._ask(record, question, about),
         )
-        made = call_body(
-            node,
-            operator,
-            inputs,
-            grants=self.plan.grants,
-            invocation=invocation,
-            session=self.session,
+        with room_of(settings()).taken(
+            Demand.of(operator.options),
+            run_id=self.run_id,
+            flow=self.plan.flow,
+            node=record.node,
+            tell=invocation.tell,
+            stop=self.stopping,
+        ) as waited:
+            if waited and key.digest is not None and not operator.options.always:
+                # another run may have made the same while this one waited for room
+                reused = self._reused(record, key.digest, started)
+                if reused is not None:
+                    return reused
+            made = call_body(
+                node,
+                operator,
+                inputs,
+                grants=self.plan.grants,
+                invocation=invocation,
+                session=self.session,
+            )
+            # recorded before the room is given back: the next one then finds it
+            return self._executed(record, made, why, started)
+
+    def _ask(self, record: InvocationRecord, question: str, about: Mapping[str, str]) -> Approval:
+        asked = Approval(
+            run_id=self.run_id,
+            node=record.node,
+            question=question,
+            about=dict(about),
+            asked_at=current_clock().now(),
         )
-        return self._executed(record, made, why, started)
+        return self.session.lineage.ask(asked)
 
     def _tell(self, node: Node, text: str) -> None:
         for observer in self.session.observers:
@@ -162,11 +196,8 @@ class NodeRun:
         found = self.session.lineage.reusable(key)
         if found is None:
             return None
-        damaged = [e.digest for e in found.outputs if not self.session.store.has(e.digest)]
-        if damaged:
-            for digest in damaged:
-                self.session.store.discard(digest)
-            return None
+        if not all(self.session.store.has(e.digest) for e in found.outputs):
+            return None  # collected, or damaged: a new copy takes its place
         outputs = outputs_of(found, self.session.lineage, self.session.store)
         message = f"made by run {found.run_id[:8]}"
         record = replace(
@@ -257,6 +288,22 @@ class NodeRun:
             invocation=record,
         )
 
+    def _waiting(
+        self, record: InvocationRecord, waits: WaitsForPerson, started: float
+    ) -> NodeOutcome:
+        message = f"waits for a person: {waits.question.question.splitlines()[0]}"
+        record = replace(
+            record, state="waiting", seconds=time.monotonic() - started, message=message
+        )
+        self.session.lineage.record(record)
+        return NodeOutcome(
+            path=record.node,
+            state="waiting",
+            seconds=record.seconds,
+            message=message,
+            invocation=record,
+        )
+
     def _mapped(self, node: Node, operator: Operator[..., Any], inputs: Inputs) -> NodeOutcome:
         started = time.monotonic()
         over = node.over or ""
@@ -267,13 +314,14 @@ class NodeRun:
             name: self._one(node, operator, {**inputs, over: item}, name)
             for name, item in partitions.items.items()
         }
-        failed = [o for o in outcomes.values() if o.state == "failed"]
+        failed = [o for o in outcomes.values() if o.state in ("failed", "waiting")]
         cached = sum(o.state == "cached" for o in outcomes.values())
         if failed:
             return replace(
                 failed[0],
                 path=node.path,
-                message=f"{len(failed)} of {len(outcomes)} partitions failed; {failed[0].path}: "
+                message=f"{len(failed)} of {len(outcomes)} partitions {failed[0].state}; "
+                f"{failed[0].path}: "
                 f"{failed[0].message}",
             )
         outputs: dict[str, Artifact] = {
@@ -321,6 +369,8 @@ def why_not_cached(
         return "it reads a world that leaves no trace; it runs every time"
     if key.digest is None:
         return f"not cached: {' '.join(key.unresolved)}"
+    if session.lineage.reusable(key.digest) is not None:
+        return "what was stored is gone or damaged, so it is made again"
     last = session.lineage.last_key_parts(flow, node.path)
     if last is None:
         return "it never ran with this flow"

@@ -28,7 +28,7 @@ class NodeOutcome:
 
     Args:
         path: The node.
-        state: "executed", "cached", "failed" or "skipped".
+        state: "executed", "cached", "failed", "skipped" or "waiting" (for a person).
         outputs: Output name to artifact; empty unless it was executed or cached.
         seconds: How long it took.
         message: Why it was executed, reused, skipped or has failed, in a sentence.
@@ -52,7 +52,7 @@ class FlowRun:
     Args:
         id: The run's id, as in `run:<id>`.
         plan: What was run.
-        state: "completed" or "failed".
+        state: "completed", "failed", or "paused" when it waits for a person.
         outcomes: Node path to what came of it.
         mlflow_run_id: The run in MLflow, None when nothing is logged.
         links: Title to address, for people.
@@ -101,11 +101,18 @@ class FlowRun:
         )
 
     def require_completed(self) -> FlowRun:
-        """Return the run, or raise what made it fail.
+        """Return the run, or raise what made it fail or wait.
 
         Raises:
-            RunError: At least one node failed.
+            RunError: At least one node failed, or waits for a person.
         """
+        waiting = [o for o in self.outcomes.values() if o.state == "waiting" and o.invocation]
+        if self.state == "paused" and waiting:
+            raise RunError(
+                f"Flow '{self.plan.flow}' waits for a person at '{waiting[0].path}'.",
+                remedy=f"Answer with `headrace approve run:{self.id[:12]}`, then run "
+                f"`headrace resume run:{self.id[:12]}`.",
+            )
         failed = [o for o in self.outcomes.values() if o.state == "failed"]
         if not failed:
             return self

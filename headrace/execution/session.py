@@ -12,7 +12,7 @@ from headrace.execution.outcome import NodeOutcome
 if TYPE_CHECKING:
     from headrace.lineage import Lineage
     from headrace.plan import Node, Plan
-    from headrace.recording import RunLog
+    from headrace.recording import Announce, RunLog
     from headrace.store import Store
 
 
@@ -63,6 +63,7 @@ class Session:
         log: Who records runs for people, such as MLflow.
         runner: Who runs a node's work.
         observers: Who watches.
+        announce: Passes events of running bodies to whoever subscribed; None when nobody can.
         run_id: The id of the run, None to draw one; a resumed run has the id it had.
         prefect_run_id: The flow run in Prefect, None outside it.
     """
@@ -76,6 +77,7 @@ class Session:
     log: RunLog | None = None
     runner: Runner = in_place
     observers: Sequence[Observer] = ()
+    announce: Announce | None = None
     run_id: str | None = None
     prefect_run_id: str | None = None
 

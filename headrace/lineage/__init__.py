@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.lineage.graph import GraphEdge, GraphNode, LineageGraph
 from headrace.lineage.records import (
+    Approval,
     ArtifactRecord,
     EdgeRecord,
     InvocationRecord,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from headrace.lineage.lineage import Lineage
 
 __all__ = [
+    "Approval",
     "ArtifactRecord",
     "EdgeRecord",
     "GraphEdge",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from sqlalchemy import Connection, literal, select, true
 
@@ -50,6 +50,24 @@ def closure(connection: Connection, root: str, direction: Direction) -> LineageG
     return LineageGraph(
         root=root, direction=direction, nodes=causes_first(found, edges), edges=tuple(edges)
     )
+
+
+def ancestors(connection: Connection, roots: Collection[str]) -> set[str]:
+    """Return the roots and the ids and digests of everything that led to any of them.
+
+    One walk for all of them: models of one flow have nearly all of it in common.
+    """
+    found, fresh = set(roots), sorted(roots)
+    while fresh:
+        earlier: set[str] = set()
+        for chunk in chunks(fresh):
+            query = select(_edge.c.earlier).where(
+                _edge.c.later.in_(chunk), _edge.c.sort != "repeat"
+            )
+            earlier.update(connection.scalars(query))
+        fresh = sorted(earlier - found)
+        found.update(fresh)
+    return found
 
 
 def _walk(

@@ -34,7 +34,7 @@ from sqlalchemy.types import JSON, TypeDecorator
 
 from headrace.errors import DataError, DefinitionError, HeadraceError, StoreError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `migrations/versions/`; a test holds the two together."""
 
 metadata = MetaData()

@@ -22,13 +22,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from headrace.clock import current_clock
 from headrace.errors import ParameterError, UnknownNameError
-from headrace.lineage import tables
+from headrace.lineage import people, tables
 from headrace.lineage.closure import closure
 from headrace.lineage.database import Database
 from headrace.lineage.graph import Direction, LineageGraph
 from headrace.lineage.reading import read_invocations
 from headrace.lineage.records import (
+    Approval,
     ArtifactRecord,
     InvocationRecord,
     Look,
@@ -71,6 +73,18 @@ class Lineage:
         """
         self._update_run(run_id, state=state, message=message, ended_at=ended_at)
 
+    def take_up_run(self, run_id: str, machine: dict[str, Any]) -> None:
+        """Record that a run goes on in another process; its start and what is done stay.
+
+        Args:
+            run_id: The run.
+            machine: What it runs on now, with what names the process.
+
+        Raises:
+            UnknownNameError: There is no such run.
+        """
+        self._update_run(run_id, state="running", message="", ended_at=None, machine=machine)
+
     def update_run(self, run_id: str, **fields: str | None) -> None:
         """Record the run's `prefect_run_id` or `mlflow_run_id`, once they are known.
 
@@ -108,6 +122,33 @@ class Lineage:
                 if edges:
                     connection.execute(_INSERT_EDGES, edges)
 
+    def tag_run(self, run_id: str, name: str, value: str, *, actor: str) -> None:
+        """Give a run a tag, or the tag another value.
+
+        Raises:
+            UnknownNameError: There is no such run.
+            ParameterError: The name is empty, too long, or has blanks at its ends.
+        """
+        run = self.run(run_id)
+        at = current_clock().now()
+        people.set_tag(self.database, run.id, name, value, actor=actor, at=at)
+
+    def untag_run(self, run_id: str, name: str) -> None:
+        """Take a tag from a run.
+
+        Raises:
+            UnknownNameError: The run has no such tag.
+        """
+        people.remove_tag(self.database, run_id, name)
+
+    def ask(self, question: Approval) -> Approval:
+        """Record what a run asks, and return it with its answer; see `people.ask`."""
+        return people.ask(self.database, question)
+
+    def answer(self, given: Approval) -> Approval:
+        """Record what a person answers; see `people.answer`."""
+        return people.answer(self.database, given)
+
     # --- reading ---
 
     def run(self, run_id: str) -> RunRecord:
@@ -129,6 +170,26 @@ class Lineage:
             query = query.where(_run.c.flow == flow)
         with self.database.reading() as connection:
             return [RunRecord(**row._mapping) for row in connection.execute(query)]
+
+    def running(self) -> list[RunRecord]:
+        """Return the runs that say "running", newest first."""
+        query = select(_run).where(_run.c.state == "running").order_by(_run.c.started_at.desc())
+        with self.database.reading() as connection:
+            return [RunRecord(**row._mapping) for row in connection.execute(query)]
+
+    def runs_in_prefect(self, prefect_run_id: str) -> list[RunRecord]:
+        """Return the runs that a flow run in Prefect stands for: one, or none."""
+        query = select(_run).where(_run.c.prefect_run_id == prefect_run_id)
+        with self.database.reading() as connection:
+            return [RunRecord(**row._mapping) for row in connection.execute(query)]
+
+    def tags(self, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the tags of runs by name; a run without tags is left out."""
+        return people.tags_of(self.database, run_ids)
+
+    def approvals(self, run_id: str) -> list[Approval]:
+        """Return what a run asks or asked, in the order in which it did."""
+        return people.approvals_of(self.database, run_id)
 
     def invocations(self, run_id: str) -> list[InvocationRecord]:
         """Return the invocations of a run in the order in which they started."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-RunState = Literal["running", "completed", "failed", "crashed"]
-InvocationState = Literal["executed", "cached", "failed", "skipped"]
+RunState = Literal["running", "paused", "completed", "failed", "crashed", "cancelled"]
+InvocationState = Literal["executed", "cached", "failed", "skipped", "waiting"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,8 @@ class RunRecord:
         parameters: What it was started with, JSON-like.
         started_at: When it started, aware.
         ended_at: When it ended, aware; None while it runs.
-        state: `running`, `completed`, `failed`, or `crashed` when its process was lost.
+        state: `running`, `paused` while it waits for a person, `completed`, `failed`, `cancelled`,
+            or `crashed` when its process was lost.
         message: Why it failed, else empty.
         origin: How it was started: `python`, `command line` or `prefect`.
         actor: Who started it.
@@ -92,7 +93,8 @@ class InvocationRecord:
         run_id: The run it belongs to.
         node: The node's path, unique in its run.
         operator: The operator's name.
-        state: `executed`, `cached` (another invocation's outputs were reused), `failed`, `skipped`.
+        state: `executed`, `cached` (another invocation's outputs were reused), `failed`, `skipped`,
+            or `waiting` for a person.
         key: The cache key; None when it cannot be known.
         key_parts: What the key is made of, each with `kind`, `name` and `digest`.
         uncached_because: Why there is no key; empty when there is one.
@@ -155,3 +157,32 @@ class Look:
     state: str
     actor: str
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    """This is a question that a run asks a person, and the answer once there is one.
+
+    Args:
+        run_id: The run that waits.
+        node: Its node that asks.
+        question: What is asked, for the person who reads it.
+        about: What the answer is about: input name to digest.
+        asked_at: When it was first asked, aware.
+        approved: The answer; None while there is none.
+        actor: Who answered; empty before.
+        note: Why, in their words.
+        decided_at: When, aware.
+        origin: Where they answered: `prefect` or `command line`.
+    """
+
+    run_id: str
+    node: str
+    question: str
+    about: dict[str, str]
+    asked_at: datetime
+    approved: bool | None = None
+    actor: str = ""
+    note: str = ""
+    decided_at: datetime | None = None
+    origin: str = ""

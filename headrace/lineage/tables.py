@@ -95,3 +95,29 @@ edge = Table(
     Index("edge_by_earlier", "earlier", "sort"),
     Index("edge_by_later", "later", "sort"),
 )
+
+run_tag = Table(
+    "run_tag",
+    metadata,
+    Column("run_id", String(64), ForeignKey("run.id"), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("set_at", UtcTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Index("run_tag_by_name", "name", "value"),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("run_id", String(64), ForeignKey("run.id"), primary_key=True),
+    Column("node", String(400), primary_key=True),
+    Column("question", Text, nullable=False),
+    Column("about", Json, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("approved", Boolean),
+    Column("actor", String(200), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("decided_at", UtcTime),
+    Column("origin", String(32), nullable=False),
+)

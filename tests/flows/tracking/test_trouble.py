@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from flows._tracking.sending import send
 from flows._tracking.stage import NewRun, Stage, StagedModel
 from flows.tracking import MlflowRunLog
+from headrace import Model
 from headrace.errors import ServiceError
 from serving._mlflow import server_at
 from serving._models import write_mlflow_model
@@ -235,6 +238,40 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next_one(
     assert client.get_run(orphan).info.status == "KILLED"
     assert client.get_run(running.mlflow_run_id).info.status == "RUNNING"
     assert client.get_run(told.mlflow_run_id).info.status == "RUNNING"
+
+
+def test_a_run_that_was_killed_before_its_record_was_known_goes_on_in_that_record(
+    story: Callable[..., Any], client: Any, mlflow_url: str, tmp_path: Path
+) -> None:
+    flow = story().run.flow
+    killed = _python(_KILLED, mlflow_url, str(tmp_path), flow).stdout.strip()
+
+    again = story(id="r1").start()
+
+    assert again.mlflow_run_id == killed
+    assert client.get_run(killed).info.status == "RUNNING"
+
+
+def test_a_child_that_was_half_sent_by_a_killed_process_is_completed_not_doubled(
+    story: Callable[..., Any], made: Any, client: Any
+) -> None:
+    told = story().start()
+    experiment_id = client.get_experiment_by_name(told.run.flow).experiment_id
+    tags = {"headrace.invocation": "i1", "mlflow.parentRunId": told.mlflow_run_id}
+    half = client.create_run(experiment_id, tags=tags, run_name="train").info.run_id
+    client.set_terminated(half, status="KILLED")
+    card = replace(made.deep.card, extra={"only": uuid.uuid4().hex})
+    model = Model.of({"model.ubj": made.deep.read("model.ubj")}, card=card)
+    fitted_on = {"train": made.train, "validation": made.validation}
+
+    told.node("train", {"result": model}, fitted_on, state="cached", reused_from="i1")
+    told.finish()
+
+    runs = client.search_runs([experiment_id])
+    assert {run.info.run_id for run in runs} == {told.mlflow_run_id, half}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    (logged,) = client.search_logged_models([experiment_id])
+    assert (logged.source_run_id, logged.status.name) == (half, "READY")
 
 
 def test_a_run_that_reuses_everything_imports_no_heavy_library(

@@ -1,0 +1,1 @@
+"""This package is the inside of the door to Prefect: task runs, questions, and lost runs."""
