@@ -64,6 +64,7 @@ class Options:
     cpu: float = 1.0
     gpu: float = 0.0
     memory: str | None = None
+    limits: tuple[str, ...] = ()
     retries: int = 0
     timeout: float | None = None
     reads: Callable[[Mapping[str, Any]], Sequence[External]] | None = None

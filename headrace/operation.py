@@ -101,6 +101,7 @@ def operator(
     cpu: float = 1.0,
     gpu: float = 0.0,
     memory: str | None = None,
+    limits: Sequence[str] = (),
     retries: int = 0,
     timeout: float | None = None,
     reads: Callable[[Mapping[str, Any]], Sequence[External]] | None = None,
@@ -127,6 +128,8 @@ def operator(
         cpu: Cores it uses.
         gpu: GPUs it uses.
         memory: Memory it needs, such as "4GB".
+        limits: Named limits it takes a place in while it runs, such as ("warehouse",); how many
+            places there are, `[limits]` in headrace.toml says.
         retries: How often a failed body is tried again.
         timeout: Seconds after which the body is stopped; it then runs in a process of its own.
         reads: Given the parameters, the external data it reads; the flow must be granted it, and
@@ -157,6 +160,7 @@ def operator(
         cpu=cpu,
         gpu=gpu,
         memory=memory,
+        limits=_limit_names(limits),
         retries=retries,
         timeout=timeout,
         reads=reads,
@@ -210,6 +214,22 @@ def _called_in_a_thread(name: str) -> TraceStopped:
         remedy="Call it in the flow body itself; nodes run in parallel by themselves.",
         rule="thread",
     )
+
+
+def _limit_names(limits: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of limits as a tuple; a single string would be taken for its letters."""
+    if isinstance(limits, str):
+        raise DefinitionError(
+            f"`limits` is the text '{limits}', not a tuple of names.",
+            remedy=f"Write `limits=('{limits or 'warehouse'}',)`.",
+        )
+    named = tuple(limits)
+    if not all(isinstance(n, str) and n for n in named) or len(set(named)) < len(named):
+        raise DefinitionError(
+            f"`limits` is {named!r}, not a tuple of different names.",
+            remedy="Write each name once, as in `limits=('warehouse',)`.",
+        )
+    return named
 
 
 def _refuse_contradictions(name: str, options: Options) -> None:

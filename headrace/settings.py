@@ -8,14 +8,18 @@ taken from the folder of `headrace.toml` there, and from the working directory i
 from __future__ import annotations
 
 import getpass
+import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -28,6 +32,8 @@ from headrace.errors import ParameterError, UnknownNameError, did_you_mean
 FILE_NAME = "headrace.toml"
 PREFIX = "HEADRACE_"
 _PATHS = ("home", "store", "project")
+_Name = Annotated[str, Field(min_length=1)]
+_Places = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseSettings):
@@ -50,8 +56,13 @@ class Settings(BaseSettings):
         actor: Who is recorded as having done something; the user of the operating system.
         server_start_seconds: How long a service may take until it is healthy, in seconds.
         threads: Threads a training or query may use; the processors this process may use.
+        gpus: GPUs that flows may use; those that the system shows by default.
+        limits: Named limit to how many nodes may hold it at a time, over all runs; an operator
+            names those it takes part in. JSON in the environment.
         decision_durability: What a logged decision outlives: "process", or also a loss of "power",
             for a wait for the disk in each batch of answers.
+        notify_url: Address, http or https, that Prefect calls when a run that the runner started
+            fails or crashes; none by default.
     """
 
     model_config = SettingsConfigDict(
@@ -72,7 +83,10 @@ class Settings(BaseSettings):
     actor: str = Field(min_length=1)
     server_start_seconds: float = Field(default=180.0, gt=0)
     threads: int = Field(ge=1)
+    gpus: int | None = Field(default=None, ge=0)
+    limits: Annotated[dict[_Name, _Places], NoDecode] = Field(default_factory=dict)
     decision_durability: Literal["process", "power"] = "process"
+    notify_url: str | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -111,6 +125,23 @@ class Settings(BaseSettings):
     def _split_like_path(cls, value: object) -> object:
         if isinstance(value, str):
             return [part for part in value.split(os.pathsep) if part]
+        return value
+
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _read_json(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise PydanticCustomError("json", 'It is not valid JSON, such as {"a": 2}') from None
+
+    @field_validator("notify_url", mode="after")
+    @classmethod
+    def _take_web_addresses_only(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://[^\s/]+", value):
+            raise PydanticCustomError("address", "It is no address that begins with http or https")
         return value
 
     @field_validator("roots", mode="after")
@@ -160,7 +191,10 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """Return the `HEADRACE_*` variables under which a child process has these settings."""
-        values = self.model_dump(mode="json") | {"roots": os.pathsep.join(map(str, self.roots))}
+        values = self.model_dump(mode="json") | {
+            "roots": os.pathsep.join(map(str, self.roots)),
+            "limits": json.dumps(self.limits),
+        }
         # what follows from other values is left out, so that the child may change those
         followed = {"store": str(self.home / "store"), "database_url": _database_in(self.home)}
         for service in ("prefect", "mlflow"):
@@ -169,7 +203,7 @@ class Settings(BaseSettings):
         return {
             PREFIX + name.upper(): str(value)
             for name, value in values.items()
-            if followed.get(name) != value
+            if value is not None and followed.get(name) != value
         }
 
 
@@ -248,8 +282,9 @@ def load_settings(**changes: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
+        within = ".".join(str(part) for part in first["loc"] if part not in ("", "[key]"))
         raise ParameterError(
-            f"The setting '{name}' is {first['input']!r}: {_lower_first(first['msg'])}.",
+            f"The setting '{within}' is {first['input']!r}: {_lower_first(first['msg'])}.",
             remedy=f"Correct it in {_where(name, changes)}.",
         ) from None
 
@@ -273,6 +308,8 @@ def _from_folder(folder: Path, key: str, value: Any) -> Any:
     """Return a path of `headrace.toml` as seen from the file's folder."""
     if key == "roots" and isinstance(value, list):
         return [folder / Path(str(part)).expanduser() for part in value]
+    if isinstance(value, dict):
+        return MappingProxyType(value)  # no dict, or it were mixed with that of the environment
     if key in _PATHS and isinstance(value, str) and "://" not in value:
         return str(folder / Path(value).expanduser())
     return value

@@ -11,30 +11,18 @@ from flows._command import _screen
 
 def status(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the services as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Say which servers are up, where, and where their logs are.
+    """Say which servers are up, how busy the machine is, and which nodes run or wait.
 
     Example: headrace status --json
     """
-    from dataclasses import asdict
+    from flows._command._machine_state import MachineState
 
-    from flows import _services
-
-    states = _services.status()
+    here = MachineState.here()
     if as_json:
-        _screen.write_json([asdict(state) for state in states])
+        _screen.write_json(here.to_json())
         return
-    _screen.write_table(
-        ("service", "state", "address", "process", "log"),
-        [
-            (
-                state.title,
-                state.state if state.ours else f"{state.state}, run by others",
-                state.url,
-                state.pid,
-                state.log,
-            )
-            for state in states
-        ],
-    )
+    from flows._command._status_text import write_status
+
+    write_status(here)

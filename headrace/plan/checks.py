@@ -177,10 +177,12 @@ def _grants(
 
 
 def check_machine(operator: Operator[..., Any]) -> Iterator[Wrong]:
-    """Yield what the operator needs and this machine does not have."""
-    from headrace.machine import machine, parsed_bytes
+    """Yield what the operator needs and this machine does not have, or does not give to flows."""
+    from headrace.capacity import capacity_of, unknown_limit
+    from headrace.machine import parsed_bytes
+    from headrace.settings import settings
 
-    options, here = operator.options, machine()
+    options, here = operator.options, capacity_of(settings())
     for what, needed, has in (
         ("cores", options.cpu, here.cores),
         ("GPUs", options.gpu, here.gpus),
@@ -198,3 +200,7 @@ def check_machine(operator: Operator[..., Any]) -> Iterator[Wrong]:
             f"{here.memory / 1e9:.1f}GB.",
             "Lower what the decorator declares, or run it where there is more.",
         )
+    for name in options.limits:
+        if name not in here.limits:
+            error = unknown_limit(f"operator '{operator.name}'", name, here)
+            yield Wrong("unknown limit", error.problem, error.remedy)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import ParameterError, UnknownNameError
-from headrace.settings import load_settings, settings, using_settings
+from headrace.settings import Settings, load_settings, settings, using_settings
 
 
 @pytest.fixture
@@ -138,6 +138,60 @@ def test_a_child_process_has_the_settings_of_its_parent(project: Path):
     )
 
     assert child.stdout.strip() == parent.model_dump_json()
+
+
+def test_limits_are_a_table_in_the_file_and_json_in_the_environment(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (project / "headrace.toml").write_text("[limits]\nwarehouse = 2\nlicence = 1\n")
+
+    from_file = load_settings()
+    in_call = load_settings(limits={"gateway": 3})
+    monkeypatch.setenv("HEADRACE_LIMITS", '{"warehouse": 5}')
+    from_environment = load_settings()
+
+    assert from_file.limits == {"warehouse": 2, "licence": 1}
+    assert in_call.limits == {"gateway": 3}
+    assert from_environment.limits == {"warehouse": 5}
+
+
+def test_a_child_process_has_the_limits_and_gpus_of_its_parent_and_no_others(project: Path):
+    (project / "headrace.toml").write_text("gpus = 1\n[limits]\nwarehouse = 2\n")
+    show = "from headrace.settings import settings; print(settings().limits, settings().gpus)"
+
+    def child(parent: Settings) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", show],
+            env=os.environ | parent.as_environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    assert child(load_settings()) == "{'warehouse': 2} 1"
+    assert child(load_settings(limits={}, gpus=0)) == "{} 0"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ('{"warehouse": 0}', "'limits.warehouse' is 0: input should be greater than or equal to 1"),
+        ('{"": 1}', "'limits' is '': string should have at least 1 character"),
+        ("warehouse", "'limits' is 'warehouse': it is not valid JSON, such as {\"a\": 2}"),
+        ("[1]", "'limits' is [1]: input should be a valid dictionary"),
+    ],
+)
+def test_wrong_limits_are_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, given: str, said: str
+):
+    monkeypatch.setenv("HEADRACE_LIMITS", given)
+
+    with pytest.raises(ParameterError) as caught:
+        load_settings()
+
+    assert str(caught.value) == (
+        f"The setting {said}.\n  Fix: Correct it in the environment variable HEADRACE_LIMITS."
+    )
 
 
 def test_every_unknown_key_of_the_file_is_named_with_the_nearest_setting(project: Path):

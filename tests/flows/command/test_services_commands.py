@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_up_again_changes_nothing_and_says_so(servers: Settings):
 
 
 def test_status_names_state_address_process_and_log(servers: Settings):
-    told = {each["name"]: each for each in json.loads(headrace("status", "--json").stdout)}
+    told = {each["name"]: each for each in _services()}
     table = headrace("status").stdout.splitlines()
 
     prefect = told["prefect"]
@@ -126,5 +127,10 @@ def test_status_names_state_address_process_and_log(servers: Settings):
     assert table[1].split()[2:5] == ["ready", prefect["url"], str(prefect["pid"])]
 
 
+def _services() -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = json.loads(headrace("status", "--json").stdout)["services"]
+    return told
+
+
 def _pids() -> dict[str, int]:
-    return {each["name"]: each["pid"] for each in json.loads(headrace("status", "--json").stdout)}
+    return {each["name"]: each["pid"] for each in _services()}
