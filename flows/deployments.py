@@ -11,12 +11,20 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from flows._catalog import find_flows, flow_named
+from flows._orchestration.gone import settle_gone
+from flows._orchestration.missed import settle_missed
+from flows._orchestration.notification import TAG, settle_notification
+from flows._orchestration.starts import prefect_schedules, prefect_triggers, settle_schedules
 from flows._services.environment import apply_client_environment
 from headrace.settings import settings
 
 if TYPE_CHECKING:
     import prefect
+    from prefect.client.orchestration import PrefectClient
     from prefect.deployments.runner import RunnerDeployment
+    from prefect.runner import Runner
+
+    from headrace.workflow import Flow
 
 DEPLOYMENT = "default"
 
@@ -31,26 +39,42 @@ def __getattr__(name: str) -> prefect.Flow[..., Any]:
 
 
 def deployments() -> list[RunnerDeployment]:
-    """Return a deployment of every flow that a form can launch."""
+    """Return a deployment of every flow that a form can launch.
+
+    Raises:
+        ParameterError: A schedule or a trigger gives a parameter that its flow does not take.
+    """
+    return [_deployment(flow) for flow in _served()]
+
+
+def _served() -> list[Flow[..., Any]]:
+    """Return the flows that the runner serves: a form, a clock or an event can start them."""
+    found = []
+    for flow in find_flows().values():
+        if flow.schedules or flow.triggers or not flow.parameters.artifacts:
+            flow.check_starts()  # refuses those that only another flow can call
+            found.append(flow)
+    return found
+
+
+def _deployment(flow: Flow[..., Any]) -> RunnerDeployment:
     from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
 
     from flows.runtime import prefect_flow
 
-    made = []
-    for name, flow in find_flows().items():
-        if flow.parameters.artifacts:
-            continue  # only other flows can give it artifacts
-        deployment = RunnerDeployment.from_flow(
-            prefect_flow(flow),
-            DEPLOYMENT,
-            description=flow.summary,
-            tags=["headrace"],
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        )
-        deployment.entrypoint = f"{__spec_name__}.{name}"
-        made.append(deployment)
-    return made
+    deployment = RunnerDeployment.from_flow(
+        prefect_flow(flow),
+        DEPLOYMENT,
+        description=flow.summary,
+        tags=[TAG],
+        concurrency_limit=flow.at_once,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    deployment.entrypoint = f"{__spec_name__}.{flow.name}"
+    # schedules that are not mentioned stay as they are; `settle_schedules` sees to them
+    deployment.model_fields_set.discard("schedules")
+    return deployment
 
 
 __spec_name__ = "flows.deployments"  # under `python -m` this module's own name is `__main__`
@@ -61,26 +85,51 @@ def main() -> None:
     apply_client_environment()
     import asyncio
 
+    from flows._orchestration.keeping import start_keeper
+
+    start_keeper()
     asyncio.run(_serve())
 
 
 async def _serve() -> None:
+    from prefect.client.orchestration import get_client
     from prefect.runner import Runner
 
     runner = Runner(name="headrace", pause_on_shutdown=False, webserver=False, limit=4)
-    served = deployments()
-    for deployment in served:
-        await runner.aadd_deployment(deployment)
+    async with get_client() as client:
+        served = await _settle(client, runner)
     ready = settings().run_folder / "runner.ready"
     ready.parent.mkdir(parents=True, exist_ok=True)
     ready.write_text(
-        json.dumps({"pid": os.getpid(), "flows": [d.flow_name for d in served]}),
+        json.dumps({"pid": os.getpid(), "flows": served}),
         encoding="utf-8",
     )
     try:
         await runner.start()
     finally:
         ready.unlink(missing_ok=True)
+
+
+async def _settle(client: PrefectClient, runner: Runner) -> list[str]:
+    """Bring Prefect to what the code and the settings say; return the names of the flows."""
+    from prefect.exceptions import ObjectNotFound
+
+    served = {}
+    for flow in _served():
+        deployment = _deployment(flow)
+        try:
+            known = (await client.read_deployment_by_name(deployment.full_name)).id
+        except ObjectNotFound:
+            known = None
+        deployment.triggers = list(await prefect_triggers(client, known, flow))
+        identity = await runner.aadd_deployment(deployment)
+        await settle_schedules(client, identity, prefect_schedules(flow))
+        served[flow.name] = identity
+    names = [f"{name}/{DEPLOYMENT}" for name in served]
+    await settle_gone(client, names, settings().run_folder / "served-flows")
+    await settle_missed(client, served.values())
+    await settle_notification(client, settings())
+    return list(served)
 
 
 if __name__ == "__main__":

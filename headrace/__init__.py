@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headrace.errors import HeadraceError
     from headrace.loading import load
     from headrace.operation import Operator, operator
+    from headrace.schedules import Cron, Every, When
     from headrace.schemas import Col, Schema
     from headrace.workflow import Flow, flow
 
@@ -53,6 +54,7 @@ _HOMES = {
     "headrace.errors": ("HeadraceError",),
     "headrace.loading": ("load",),
     "headrace.operation": ("Operator", "operator"),
+    "headrace.schedules": ("Cron", "Every", "When"),
     "headrace.schemas": ("Col", "Schema"),
     "headrace.workflow": ("Flow", "flow"),
 }
@@ -61,7 +63,9 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Artifact",
     "Col",
+    "Cron",
     "Evaluation",
+    "Every",
     "Examples",
     "Flow",
     "HeadraceError",
@@ -78,6 +82,7 @@ __all__ = [
     "TrainSet",
     "ValidationSet",
     "Votes",
+    "When",
     "flow",
     "load",
     "map_over",

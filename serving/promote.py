@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace import Report, operator
 from headrace.errors import DefinitionError
 from headrace.settings import settings
 from serving.deploy import APPLIED_WITHIN_SECONDS
 from serving.rule import Rule
+
+if TYPE_CHECKING:
+    from serving.endpoints import Action
+    from serving.routing import Route
 
 
 @operator(effect=True)
@@ -18,7 +22,8 @@ def promote(replayed: Report, *, endpoint: str, rule: Rule | None = None) -> Rep
 
     "If model 2 performs better than model 1, promote it": on mature outcomes only, day by day, and
     without harm from looking often. *hold* is a verdict like any other. An experiment that was
-    decided is not judged again.
+    decided is not judged again. A promotion is announced as `headrace.model.promoted`, a
+    challenger's end as `headrace.model.withdrawn`.
 
     Args:
         replayed: What `replay` reported; it says up to which moment the evidence is known.
@@ -61,14 +66,16 @@ def promote(replayed: Report, *, endpoint: str, rule: Rule | None = None) -> Rep
     endpoints.record_verdict(endpoint, route.experiment, trace)
     after = route
     if verdict.action != "hold":
+        action: Action = "promote" if verdict.action == "promote" else "withdraw"
         after = act(
             endpoint,
-            "promote" if verdict.action == "promote" else "withdraw",
+            action,
             generation=route.generation,
             reason=f"the rule '{judged_by.name}'",
             trace=trace,
             endpoints=endpoints,
         )
+        _announce_change(action, route, after)
         endpoints.wait_applied(
             endpoint, after.generation, timeout_seconds=APPLIED_WITHIN_SECONDS, alive=is_up
         )
@@ -86,6 +93,17 @@ def promote(replayed: Report, *, endpoint: str, rule: Rule | None = None) -> Rep
             "told": verdict.prose(),
         }
     )
+
+
+def _announce_change(action: Action, before: Route, after: Route) -> None:
+    from headrace.recording import announce, current_invocation
+    from serving.change_events import change_event
+
+    invocation = current_invocation()
+    event = change_event(
+        action, before, after, run=None if invocation is None else invocation.run_id
+    )
+    announce(event.name, resource=event.resource, **event.payload)
 
 
 def _rule(given: Rule | None, declared: Any, endpoint: str) -> Rule:

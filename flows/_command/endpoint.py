@@ -143,6 +143,7 @@ def _act(
     _screen.write(f"{of} is {done}: {route.champion} answers at '{name}'.")
     if warning is not None:
         typer.echo(f"Warning: {warning}", err=True)
+    _announce(action, looked_at, route)
     if not is_up():
         _screen.write("Nothing is served now; the change is recorded, for the next `headrace up`.")
         return
@@ -150,6 +151,19 @@ def _act(
         name, route.generation, timeout_seconds=_APPLIED_WITHIN_SECONDS, alive=is_up
     )
     _screen.write(f"Applied at {lane.url} after {time.monotonic() - began:.2f} s.")
+
+
+def _announce(action: Action, before: Route, after: Route) -> None:
+    """Start the flows that wait for such a change; it stands, whoever hears of it."""
+    from flows._events import emit_now
+    from headrace.errors import ServiceError
+    from serving.change_events import change_event
+
+    event = change_event(action, before, after)
+    try:
+        emit_now(event.name, resource=event.resource, payload=event.payload)
+    except ServiceError as error:
+        typer.echo(f"Warning: {error}", err=True)
 
 
 def _verdict_for_promotion(
