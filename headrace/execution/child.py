@@ -1,4 +1,4 @@
-"""This module is the process that `isolated` starts for one body: `python -m` errand answer."""
+"""This module is the process that `isolated` starts for one body: errand, answer and pipe."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from headrace.execution.isolated import run_errand
 _WATCH_SECONDS = 0.5
 
 
-def main(errand_file: str, answer_file: str) -> None:
-    """Do the errand in one file and write what came of it into another."""
+def main(errand_file: str, answer_file: str, pipe: str) -> None:
+    """Do the errand in one file, tell of it through a pipe, write what came of it into a file."""
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    result = run_errand(pickle.loads(Path(errand_file).read_bytes()))  # noqa: S301  our parent's
+    errand = pickle.loads(Path(errand_file).read_bytes())  # noqa: S301  our parent's
+    result = run_errand(errand, int(pipe))
     Path(answer_file).write_bytes(_crossing(result))
 
 
@@ -34,6 +35,8 @@ def _crossing(result: tuple[Any, BaseException | None]) -> bytes:
         told = ServiceError(
             f"{type(error).__name__}: {error}", remedy="Look at the output of the process above."
         )
+        for note in getattr(error, "__notes__", ()):
+            told.add_note(note)
         return pickle.dumps((made, told))
     return content
 

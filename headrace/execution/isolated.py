@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headrace.artifacts import Artifact, Partitions
 from headrace.errors import DefinitionError, ServiceError
+from headrace.execution.channel import Telling, listening
+from headrace.execution.frames import told_of_body
 from headrace.execution.here import call_here
 from headrace.execution.stored import get, put
 from headrace.lineage.records import ArtifactRecord
@@ -72,7 +74,6 @@ def call_in_process(
             "cannot import it from a notebook or script.",
             remedy="Move it into a module of a package, or leave out the timeout.",
         )
-    timeout = operator.options.timeout
     with tempfile.TemporaryDirectory(prefix="headrace-errand-") as folder:
         errand, answer = Path(folder, "errand"), Path(folder, "answer")
         root = getattr(session.store, "root", None)
@@ -80,30 +81,13 @@ def call_in_process(
             node=node,
             inputs={name: _kept(value, session.store) for name, value in inputs.items()},
             grants=tuple(grants),
-            invocation=replace(invocation, tell=None),  # it watches from here
+            invocation=replace(invocation, tell=None, announce=None, ask=None),  # see channel
             store=str(root),
         )
         errand.write_bytes(pickle.dumps(asked))
         command = [sys.executable, "-m", "headrace.execution.child", str(errand), str(answer)]
-        process = subprocess.Popen(  # noqa: S603  our own module
-            command,
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            env=inherited_environment()
-            | settings().as_environment()
-            | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        )
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise ServiceError(
-                f"Operator '{operator.name}' was stopped after {timeout:g} seconds, its timeout.",
-                remedy="Give it more time with `timeout=`, or less to do.",
-            ) from None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        with listening(invocation) as pipe:
+            code = _ended(operator, [*command, str(pipe)], pipe)
         if not answer.is_file():
             raise ServiceError(
                 f"The process of operator '{operator.name}' ended with code {code} and no answer.",
@@ -113,6 +97,31 @@ def call_in_process(
     if error is not None:
         raise error
     return {name: _taken(crossed, session.store) for name, crossed in made.items()}
+
+
+def _ended(operator: Operator[..., Any], command: Sequence[str], pipe: int) -> int:
+    """Return the exit code of the process of a body, which is killed at the timeout."""
+    timeout = operator.options.timeout
+    process = subprocess.Popen(  # noqa: S603  our own module
+        command,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        pass_fds=(pipe,),
+        env=inherited_environment()
+        | settings().as_environment()
+        | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise ServiceError(
+            f"Operator '{operator.name}' was stopped after {timeout:g} seconds, its timeout.",
+            remedy="Give it more time with `timeout=`, or less to do.",
+        ) from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _kept(value: Artifact | list[Artifact], store: Store) -> Crossing:
@@ -133,8 +142,13 @@ def _taken(crossed: Crossing, store: Store) -> Any:
     return get(store, crossed)
 
 
-def run_errand(errand: Errand) -> tuple[dict[str, Crossing], BaseException | None]:
-    """Do what another process asks for; returns the records of what was made, or the error."""
+def run_errand(errand: Errand, pipe: int) -> tuple[dict[str, Crossing], BaseException | None]:
+    """Do what another process asks for; returns the records of what was made, or the error.
+
+    Args:
+        errand: What is asked.
+        pipe: Where to tell, meanwhile, what the body says, prints and logs.
+    """
     from headrace.store import LocalStore
 
     store = LocalStore(Path(errand.store))
@@ -142,8 +156,12 @@ def run_errand(errand: Errand) -> tuple[dict[str, Crossing], BaseException | Non
     operator = errand.node.operator
     if operator is None:
         raise ValueError(errand.node.path)
+    telling = Telling(pipe, operator.module)
+    invocation = telling.over(errand.invocation)
     try:
-        made = call_here(errand.node, operator, inputs, errand.grants, errand.invocation)
+        with telling.hearing():
+            made = call_here(errand.node, operator, inputs, errand.grants, invocation)
         return {name: _kept(artifact, store) for name, artifact in made.items()}, None
     except (Exception, SystemExit) as error:  # it is raised again where it can be recorded
+        error.add_note(f"In the process of its own:\n{told_of_body(error)}")
         return {}, error
