@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -18,6 +18,17 @@ def up(
         typer.Argument(help="Services to start, with those they need; all by default."),
     ] = None,
     *,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A service to start; the same as naming it.")
+    ] = None,
+    foreground: Annotated[
+        bool,
+        typer.Option(
+            "--foreground",
+            help="Become one service, until it is stopped: for containers and supervisors. What it "
+            "needs is not started.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the services as JSON at the end.")
     ] = False,
@@ -34,9 +45,12 @@ def up(
 
     from flows import _services
 
+    names = tuple(dict.fromkeys([*(service or ()), *(only or ())]))
+    if foreground:
+        _become(names)
     with _screen.activity() as shown:
         report = _silent if as_json else _Report(shown)
-        states = _services.up(only=tuple(service or ()), report=report)
+        states = _services.up(only=names, report=report)
     if as_json:
         _screen.write_json([asdict(state) for state in states])
         return
@@ -44,6 +58,19 @@ def up(
         _screen.write("Everything was up already; nothing was changed.")
     for state in states:
         _screen.write(f"  {state.title:<16} {state.url or ''}".rstrip())
+
+
+def _become(names: tuple[str, ...]) -> NoReturn:
+    from flows._services.foreground import become
+    from headrace.errors import ParameterError
+
+    if len(names) != 1:
+        raise ParameterError(
+            f"In the foreground runs one service, and {len(names) or 'none'} "
+            f"{'is' if not names else 'are'} named.",
+            remedy="Name one, as in `headrace up --only prefect --foreground`.",
+        )
+    become(names[0])
 
 
 class _Report:

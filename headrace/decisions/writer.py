@@ -128,7 +128,7 @@ class SegmentWriter:
 
     def _sync(self) -> None:
         try:
-            os.fdatasync(self._fd)
+            getattr(os, "fdatasync", os.fsync)(self._fd)  # macOS has the second only
         except OSError:  # what of the file is on the disk is unknown from here on
             self._take_back()
             self._abandon()

@@ -58,4 +58,5 @@ def modules() -> list[Module]:
         Module(path)
         for package in PACKAGES
         for path in sorted((REPOSITORY / package).rglob("*.py"))
+        if "template" not in path.parts  # files of another repository, checked in it
     ]

@@ -1,0 +1,1 @@
+"""This package holds our flows, operators and feature views."""

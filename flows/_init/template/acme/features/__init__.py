@@ -1,0 +1,1 @@
+"""This package holds what is known about our entities: one feature view a file."""

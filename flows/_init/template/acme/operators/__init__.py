@@ -1,0 +1,1 @@
+"""This package holds what computes: typed functions, one idea a file."""
