@@ -165,6 +165,13 @@ class StoreContract:
         assert again.digest == stored.digest
         assert store.has(stored.digest)
 
+    def test_it_may_be_in_use_several_times_over(self, store: Store, table: pyarrow.Table) -> None:
+        """Runs use it at the same time, and write and read meanwhile."""
+        with store.in_use(), store.in_use():
+            stored = store.put_table(table)
+
+            assert store.has(stored.digest)
+
     def test_a_name_that_is_no_digest_reaches_nothing(self, store: Store) -> None:
         """A name such as `..` neither reads nor discards anything."""
         stored = store.put_document({"auc": 0.5})

@@ -132,7 +132,7 @@ def verify(directory: Path, manifest: Manifest) -> None:
 def forget(directory: Path) -> None:
     """Let the files below a directory be verified anew."""
     prefix = os.fspath(directory) + os.sep
-    for path in [path for path in _VERIFIED if path.startswith(prefix)]:
+    for path in [path for path in list(_VERIFIED) if path.startswith(prefix)]:
         _VERIFIED.pop(path, None)
 
 

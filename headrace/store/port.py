@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -76,4 +77,8 @@ class Store(Protocol):
 
     def discard(self, digest: str) -> None:
         """Move the content aside, so that it can be written again; unknown digests are ignored."""
+        ...
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """Let nothing be collected until the block ends; any number may use it at a time."""
         ...
