@@ -138,6 +138,13 @@ for _name, _use in {
     "__le__": "<=",
     "__gt__": ">",
     "__ge__": ">=",
+    "__float__": "float()",
+    "__int__": "int()",
+    **{
+        f"__{side}{name}__": sign
+        for name, sign in {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}.items()
+        for side in ("", "r")
+    },
 }.items():
     setattr(Artifact, _name, _use_of_data(_use))
 

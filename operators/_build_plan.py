@@ -116,7 +116,23 @@ def findings_of(
         found += _reference_findings(select or (), known, parameter="select", request=())
         if labels is not None:
             found += _reference_findings(trusted or (), known, parameter="trusted", request=request)
+    if labels is not None and len(known) == len(views) and not found:
+        found += _clashes(plan_build(labels, known, select).schema)
     return found
+
+
+def _clashes(made: TableSchema) -> list[Finding]:
+    """Find names that two columns would have: one by itself, one because it shares a shorter."""
+    return [
+        Finding(
+            problem=f"Two columns of the examples would be named '{name}'.",
+            remedy="Rename the one that a view calls so, or leave one out with `select`.",
+            rule="name clash",
+            input="features",
+        )
+        for name, count in Counter(made.names).items()
+        if count > 1
+    ]
 
 
 def plan_build(

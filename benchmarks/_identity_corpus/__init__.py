@@ -2,8 +2,9 @@
 
 `routes` reaches one function in every way an operator can and edits it; `values` edits constants,
 `classes` and `library_classes` classes, `functions` and `writing` functions, `hidden` what cannot
-be seen through, `surroundings` libraries, parameters, data and files. `edit` writes both sides to
-disk, imports them and compares keys.
+be seen through, `surroundings` libraries, parameters, data and files. The modules of `idioms` hold
+what a hostile reader tried beside these, each edit once. `edit` writes both sides to disk, imports
+them and compares keys.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from benchmarks._identity_corpus import (
     classes,
     functions,
     hidden,
+    idioms,
+    idioms_classes,
+    idioms_held,
+    idioms_library,
+    idioms_modules,
     library_classes,
     routes,
     surroundings,
@@ -37,6 +43,11 @@ def all_edits() -> list[Edit]:
         writing,
         hidden,
         surroundings,
+        idioms,
+        idioms_classes,
+        idioms_held,
+        idioms_library,
+        idioms_modules,
     )
     return [edit for module in modules for edit in module.edits()]
 

@@ -15,6 +15,11 @@ from typing import Any, Literal
 from headrace.identity import Key, Memo, identify, key_of
 
 Expected = Literal["changes", "same", "uncached ok"]
+_EXPECTED: Mapping[str, Expected] = {
+    "": "changes",
+    "same": "same",
+    "uncached ok": "uncached ok",
+}
 Files = Mapping[str, str]
 # What is edited, a module, the text in it before and after, and what that must do.
 Case = tuple[str, str, str, str, Expected]
@@ -108,6 +113,30 @@ def cases(category: str, found: Sequence[Case]) -> Iterator[Edit]:
         if old not in module:
             raise ValueError(f"The edit of {what} edits nothing.")
         yield source(what, category, module, module.replace(old, new), expected)
+
+
+def written(category: str, text: str) -> Iterator[Edit]:
+    """Yield the edits of a text, in which each is a module with `-` and `+` before its changes.
+
+    Args:
+        category: The kind of edit.
+        text: For each edit a line `@ what is edited`, with `[same]` or `[uncached ok]` at its end
+            where the key is not to change, and the lines of the module behind two characters.
+    """
+    for entry in text.split("\n@ ")[1:]:
+        head, *lines = entry.rstrip("\n").split("\n")
+        name, _, expected = head.removesuffix("]").partition(" [")
+        before = [line[2:] for line in lines if not line.startswith("+ ")]
+        after = [line[2:] for line in lines if not line.startswith("- ")]
+        if before == after:
+            raise ValueError(f"The edit of {name} edits nothing.")
+        yield source(
+            name,
+            category,
+            "\n".join(before) + "\n",
+            "\n".join(after) + "\n",
+            _EXPECTED[expected],
+        )
 
 
 def judge(edit: Edit, folder: Path) -> Outcome:

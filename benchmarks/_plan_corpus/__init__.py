@@ -16,8 +16,8 @@ from typing import Any
 from headrace import Flow
 from headrace.errors import HeadraceError
 
-SEEDED = ("edges", "calls", "bodies", "bundled")
-CORRECT = ("correct", "correct_bundled")
+SEEDED = ("edges", "calls", "bodies", "bundled", "composed")
+CORRECT = ("correct", "correct_bundled", "correct_odd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Case:
     rule: str = ""
     says: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    shows_in: Flow[..., Any] | None = None
 
     @property
     def name(self) -> str:
@@ -36,9 +37,10 @@ class Case:
 
     def seeded_line(self) -> str:
         """Return file and line of the mistake, as a plan writes them."""
-        lines, first = inspect.getsourcelines(self.flow.body)
+        body = (self.shows_in or self.flow).body
+        lines, first = inspect.getsourcelines(body)
         at = next(i for i, line in enumerate(lines) if "# mistake" in line)
-        file = Path(inspect.getsourcefile(self.flow.body) or "")
+        file = Path(inspect.getsourcefile(body) or "")
         shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
         return f"{shown}:{first + at}"
 
@@ -46,17 +48,20 @@ class Case:
 _cases: list[Case] = []
 
 
-def seeded(rule: str, says: str, **arguments: Any) -> Callable[[Flow[..., Any]], Flow[..., Any]]:
+def seeded(
+    rule: str, says: str, *, shows_in: Flow[..., Any] | None = None, **arguments: Any
+) -> Callable[[Flow[..., Any]], Flow[..., Any]]:
     """Put a flow with one mistake into the corpus.
 
     Args:
         rule: The rule that the plan must name; "" for wrong flow parameters, which need no plan.
         says: A phrase that the message must hold.
+        shows_in: The subflow whose line the plan must name, where it is not the flow's own.
         **arguments: Flow parameters to plan with.
     """
 
     def add(flow: Flow[..., Any]) -> Flow[..., Any]:
-        _cases.append(Case(flow=flow, rule=rule, says=says, arguments=arguments))
+        _cases.append(Case(flow=flow, rule=rule, says=says, arguments=arguments, shows_in=shows_in))
         return flow
 
     return add

@@ -219,3 +219,59 @@ def a_misspelt_argument() -> Labels[Any]:
     rows = b.flights()
     made, _ = label_by_outcome(rows, outcome="arrival_delay", outcom="x", window_hours=1)  # mistake
     return made
+
+
+@seeded(
+    "unknown view", "'trusted' names 'airport_weathr:wind_speed'. There is no view 'airport_wea"
+)
+@flow(grants=b.GRANTS)
+def a_misspelt_view_that_is_trusted() -> Examples[Any]:
+    """Trust a view that is not there."""
+    rows = b.flights()
+    labels, views = b.labels(rows), b.views(rows)
+    return build(labels, views, trusted=["airport_weathr:wind_speed"])  # mistake
+
+
+@seeded("wrong parameter", "There is no feature view 'airport_wether'. Did you mean 'airport_weath")
+@flow(grants=b.GRANTS)
+def a_misspelt_view_by_name() -> Table[Any]:
+    """Compute a view that nobody declared."""
+    weather = nyc.time_weather(nyc.read_weather())
+    return compute_features(weather, view="airport_wether")  # mistake
+
+
+@seeded("name clash", "Two columns of the examples would be named 'Queues__length'.")
+@flow(grants=b.GRANTS)
+def a_column_named_as_a_view_makes_it() -> Examples[Any]:
+    """Join two lengths, one of which is told apart by a name that is taken."""
+    rows = b.flights()
+    labels = b.labels(rows)
+    return build(labels, [b.queues(), b.gates_and_queues()])  # mistake
+
+
+@seeded("unknown column", "no column 'arival_delay' for the outcome. Did you mean 'arrival_delay'")
+@flow(grants=b.GRANTS)
+def a_misspelt_outcome() -> Labels[Any]:
+    """Label by an outcome that is not there."""
+    rows = b.flights()
+    made, _ = label_by_outcome(rows, outcome="arival_delay", above=15.0, window_hours=36)  # mistake
+    return made
+
+
+@seeded("wrong kind", "→ 'evaluate.test': the input takes TestSet, got ValidationSet.")
+@flow(grants=b.GRANTS)
+def a_test_on_the_validation_set() -> Evaluation:
+    """Test where the model was selected."""
+    rows = b.flights()
+    train, validation, _ = b.sets(build(b.labels(rows), b.views(rows)))
+    return evaluate(b.selected(train, validation), validation)  # mistake
+
+
+@seeded("registry name", "A model cannot be registered as 'flight delay!'.")
+@flow(grants=b.GRANTS)
+def a_name_the_registry_refuses() -> None:
+    """Register under a name that cannot be one."""
+    rows = b.flights()
+    train, validation, test = b.sets(build(b.labels(rows), b.views(rows)))
+    model = b.selected(train, validation)
+    register(model, evaluate(model, test), name="flight delay!")  # mistake

@@ -77,6 +77,21 @@ class Timeless(Schema, Protocol):
     queue: Annotated[float, Col(role="feature")]
 
 
+class Queues(Schema, Protocol):
+    """Rows of a view with a length."""
+
+    origin: Annotated[str, Col(role="entity")]
+    event_time: Annotated[datetime, Col(role="event_time")]
+    known_time: Annotated[datetime, Col(role="known_time")]
+    length: Annotated[float, Col(role="feature")]
+
+
+class GatesAndQueues(Queues, Protocol):
+    """Rows of a view with a length too, and one that it took from the other."""
+
+    Queues__length: Annotated[float, Col(role="feature")]
+
+
 def _rows(**more: Any) -> pd.DataFrame:
     at = pd.Timestamp("2013-01-01", tz="UTC")
     return pd.DataFrame({"event_time": [at], "known_time": [at], **more})
@@ -98,6 +113,18 @@ def gate_view() -> Table[GateView]:
 def numbered_view() -> Table[NumberedOrigins]:
     """Make a row of a numbered airport."""
     return Table.of(_rows(origin=[1], queue=[3.0]))
+
+
+@operator()
+def queues() -> Table[Queues]:
+    """Make a row of a queue."""
+    return Table.of(_rows(origin=["EWR"], length=[3.0]))
+
+
+@operator()
+def gates_and_queues() -> Table[GatesAndQueues]:
+    """Make a row of gates and queues."""
+    return Table.of(_rows(origin=["EWR"], length=[3.0], Queues__length=[3.0]))
 
 
 @operator()

@@ -1,15 +1,34 @@
-"""This module holds the schemas and small operators that the corpus' flows are made of."""
+"""This module holds the small operators that the corpus' flows are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
+from benchmarks._plan_corpus.columns import (
+    Counted,
+    Decided,
+    Dimensionless,
+    DistanceAsLabel,
+    Flights,
+    Identified,
+    InSeconds,
+    Known,
+    KnownEarly,
+    LabelAsFeature,
+    Late,
+    Loose,
+    Miles,
+    Numbered,
+    Tailed,
+    UnitedOnly,
+    Whole,
+    month_file,
+    two_flights,
+)
 from headrace import (
-    Col,
     Evaluation,
     Labels,
     Model,
@@ -32,135 +51,22 @@ from headrace.schemas import Column
 S = TypeVar("S", bound=Schema)
 
 
-class Flights(Schema, Protocol):
-    """Flights with their delay in minutes."""
-
-    flight_id: Annotated[str, Col(role="entity")]
-    decided_at: Annotated[datetime, Col(role="decision_time")]
-    landed_at: Annotated[datetime | None, Col(role="known_time")]
-    carrier: Literal["UA", "AA"]
-    seats: int
-    distance: Annotated[float, Col(role="feature", unit="mi", known_at="decided_at")]
-    delay: Annotated[float | None, Col(unit="min", known_at="landed_at")]
-
-
-class Late(Flights, Protocol):
-    """Flights with a label."""
-
-    label: Annotated[int, Col(role="label")]
-
-
-class Identified(Schema, Protocol):
-    """What has an identity."""
-
-    flight_id: Annotated[str, Col(role="entity")]
-
-
-class Whole(Schema, Protocol):
-    """Needs a delay in every row."""
-
-    delay: Annotated[float, Col(unit="min")]
-
-
-class Tailed(Schema, Protocol):
-    """Needs a column that flights lack."""
-
-    tail_number: str
-
-
-class InSeconds(Schema, Protocol):
-    """Needs the delay in seconds."""
-
-    delay: Annotated[float | None, Col(unit="s")]
-
-
-class Numbered(Schema, Protocol):
-    """Needs the flight's identity as a number."""
-
-    flight_id: int
-
-
-class Known(Schema, Protocol):
-    """Needs the landing as the decision."""
-
-    landed_at: Annotated[datetime | None, Col(role="decision_time")]
-
-
-class KnownEarly(Schema, Protocol):
-    """Claims that the delay is known at the decision."""
-
-    decided_at: Annotated[datetime, Col(role="decision_time")]
-    delay: Annotated[float | None, Col(unit="min", known_at="decided_at")]
-
-
-class LabelAsFeature(Schema, Protocol):
-    """Takes the label for a feature."""
-
-    label: Annotated[int, Col(role="feature")]
-
-
-class DistanceAsLabel(Schema, Protocol):
-    """Takes a feature for the label."""
-
-    distance: Annotated[float, Col(role="label")]
-
-
-class UnitedOnly(Schema, Protocol):
-    """Knows one carrier."""
-
-    carrier: Literal["UA"]
-
-
-class Loose(Schema, Protocol):
-    """Takes seats as a float and the carrier as any text."""
-
-    seats: float
-    carrier: str
-
-
-class Counted(Schema, Protocol):
-    """A count for each carrier."""
-
-    carrier: str
-    flights: int
-
-
-def _reads(parameters: Mapping[str, Any]) -> Sequence[External]:
-    name = f"file:flights/{parameters['month']}.csv"
-    return [External(name=name, fingerprint=lambda: None)]
-
-
-def _frame() -> pd.DataFrame:
-    at = pd.to_datetime(["2013-01-01T08:00Z", "2013-01-02T08:00Z"])
-    return pd.DataFrame(
-        {
-            "flight_id": ["a", "b"],
-            "decided_at": at,
-            "landed_at": at + pd.Timedelta(hours=4),
-            "carrier": ["UA", "AA"],
-            "seats": [100, 200],
-            "distance": [200.0, 700.0],
-            "delay": [3.0, None],
-        }
-    )
-
-
 @operator()
 def flights(*, month: int = 1) -> Table[Flights]:
     """Make two flights."""
-    return Table.of(_frame().assign(month=month))
+    return Table.of(two_flights().assign(month=month))
 
 
-@operator(reads=_reads)
+@operator(reads=month_file)
 def flights_from_file(*, month: int = 1) -> Table[Flights]:
     """Make the flights of a month's file."""
-    return Table.of(_frame().assign(month=month))
+    return Table.of(two_flights().assign(month=month))
 
 
 @operator()
 def anything() -> Table[Any]:
     """Make flights without saying which columns."""
-    return Table.of(_frame())
+    return Table.of(two_flights())
 
 
 @operator()
@@ -442,7 +348,7 @@ def _refuses_negative(parameters: Mapping[str, Any]) -> Sequence[External]:
 @operator(reads=_refuses_negative)
 def archive(*, year: int) -> Table[Flights]:
     """Make the flights of a year."""
-    return Table.of(_frame().assign(year=year))
+    return Table.of(two_flights().assign(year=year))
 
 
 @operator()
@@ -462,24 +368,6 @@ def twice(rows: Table[Flights]) -> Table[Any]:
     """Add twice the distance."""
     frame = rows.frame()
     return Table.of(frame.assign(twice=frame["distance"] * 2))
-
-
-class Miles(Schema, Protocol):
-    """Needs whole miles."""
-
-    distance: Annotated[int, Col(unit="mi")]
-
-
-class Dimensionless(Schema, Protocol):
-    """Needs a count with its unit said."""
-
-    flights: Annotated[int, Col(unit="1")]
-
-
-class Decided(Schema, Protocol):
-    """Needs the decision."""
-
-    decided_at: Annotated[datetime, Col(role="decision_time")]
 
 
 @operator()

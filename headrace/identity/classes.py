@@ -10,7 +10,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from headrace.identity import origins
-from headrace.identity.graph import Record
+from headrace.identity.graph import Edge, Record
 from headrace.identity.origins import Owner
 from headrace.identity.values import Writer
 
@@ -78,6 +78,11 @@ def fill_class(record: Record, cls: type, memo: Memo) -> None:
         record.packages |= origin.packages
         if origin.owner is Owner.KERNEL:
             record.kernel.add(cls.__module__)
+            return
+        patches = memo.patches(cls)
+        if patches:
+            record.content = repr(("class", name, [attribute for attribute, _ in patches])).encode()
+            record.edges += [Edge(memo.of_function(function), False) for _, function in patches]
         return
     record.kind, record.label = "class", (repr(cls.__name__), "")
     record.extras = {"doc": repr(cls.__doc__), "place": name}

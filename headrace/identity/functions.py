@@ -207,6 +207,10 @@ class Linker:
         origin = origins.of_module(module, self.memo.roots)
         self._plain_state(name, value)
         self.refer(self.memo.leaf("library", name, origin=origin))
+        if isinstance(value, type):
+            for patched, function in self.memo.patches(value):
+                self.writer.tag("patched", patched)
+                self.refer(self.memo.of_function(function))
 
     def _plain_state(self, name: str, value: object) -> None:
         """Write a setting of a library, which the user's code may have changed.

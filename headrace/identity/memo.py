@@ -14,6 +14,7 @@ from headrace.identity.functions import fill_function
 from headrace.identity.graph import Record, reached
 from headrace.identity.origins import Origin
 from headrace.identity.parts import CodeIdentity
+from headrace.identity.patches import patches_of
 from headrace.identity.values import Writer
 
 _SHORT = 60
@@ -41,6 +42,7 @@ class Memo:
         self._alive: list[object] = []
         self._waiting: list[Callable[[], None]] = []
         self._extensions: dict[str, object] | None = None
+        self._patches: dict[int, list[tuple[str, FunctionType]]] = {}
         self.identities: dict[int, CodeIdentity] = {}
 
     def with_roots(self, roots: Sequence[Path]) -> Memo:
@@ -126,6 +128,14 @@ class Memo:
         if self._extensions is None:
             self._extensions = adapters.pandas_extensions(self.roots)
         return self._extensions.get(attribute)
+
+    def patches(self, cls: type) -> list[tuple[str, FunctionType]]:
+        """Return the user's functions that were put on a library's class; see `patches_of`."""
+        found = self._patches.get(id(cls))
+        if found is None:
+            self._alive.append(cls)
+            found = self._patches[id(cls)] = patches_of(cls, self.roots)
+        return found
 
     def is_builtin(self, name: str, value: object) -> bool:
         """Return whether `value` is what Python itself calls `name`."""

@@ -12,6 +12,7 @@ from headrace.calls import PlannedCall
 from headrace.errors import HeadraceError
 from headrace.plan.checks import check_call, check_machine
 from headrace.plan.graph import Condition, Edge, Location, Node, Plan, Problem, Ref
+from headrace.plan.leaks import leaking_features
 from headrace.plan.locations import calling, defining, raising
 from headrace.plan.outputs import planned_outputs
 from headrace.plan.pruning import needed_nodes
@@ -209,7 +210,7 @@ class _Planner:
             outputs, wrong = planned_outputs(operator, call, path=path, over=over)
         findings += check_machine(operator)
         if complete and not findings:  # `produces` may fail on inputs that were refused
-            findings += wrong
+            findings += [*wrong, *leaking_features(call, outputs, path=path)]
         for rule, problem, remedy in findings:
             self.problem(rule, problem, remedy, location)
         self.edges.extend(edges)
