@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Task = Literal["classification", "estimation"]
+ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,8 @@ class ModelCard:
         curves: Points of the validation curves for plots: roc, precision_recall, calibration.
         importance: Feature name to share of the total importance.
         slices: Validation metrics per slice: [{column, value, rows, metrics}].
-        trained_on: Digest, rows and times of the training set.
+        trained_on: Digest, rows and times of the training set; of a model that was trained
+            elsewhere what is known instead: where it came from, and its file's checksum.
         validated_on: Digest, rows and times of the validation set.
         packages: Library versions the files need to be read.
         example: A few rows of features, as {column: values}.
@@ -68,6 +70,11 @@ class ModelCard:
     def feature_names(self) -> tuple[str, ...]:
         """The names of the inputs, in the order of the matrix."""
         return tuple(f.name for f in self.features)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it was trained elsewhere, on rows that nobody here knows."""
+        return self.trained_on.get("trained") == ELSEWHERE
 
     def with_validation(self, **changes: Any) -> ModelCard:
         """Return the card with metrics, curves, slices and the like filled in."""

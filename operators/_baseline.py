@@ -11,10 +11,11 @@ from headrace.artifacts import Model, Tabular
 from headrace.calls import Finding
 from headrace.errors import SchemaError
 from headrace.models import ModelCard
-from headrace.schemas import TableSchema
+from headrace.schemas import Column, TableSchema
 from operators._encoding import Vector
-from operators._examples import decision_days, require_rows, target_of
+from operators._examples import decision_days, prior_of, require_rows, target_of
 from operators._intervals import Blocks, block_codes
+from operators._score_rules import sort_of
 from operators.scoring import load
 
 
@@ -36,8 +37,12 @@ class Scored:
 
     @property
     def baseline(self) -> Vector:
-        """What the model without features answers: always the prior of the training labels."""
-        return np.full(len(self.target), float(self.card.extra["prior"]))
+        """What the model without features answers: always the prior of the training labels.
+
+        Where nobody knows it, the best constant on these rows stands in, which is harder to beat.
+        """
+        prior = self.card.extra.get("prior")
+        return np.full(len(self.target), float(prior_of(self.target) if prior is None else prior))
 
 
 def scored(
@@ -104,15 +109,42 @@ def timezone_findings(timezone: object) -> list[Finding]:
 def feature_findings(
     fitted: TableSchema, rows: TableSchema, *, input_name: str, what: str
 ) -> list[Finding]:
-    """Return which features and label of a model's training set another set lacks."""
-    return [
-        Finding(
-            problem=f"The {what} lacks {column.role} '{column.name}', which the model was fitted "
-            "on.",
-            remedy="Take the set that was split from the model's own examples.",
-            rule="same features",
-            input=input_name,
+    """Return which features and label of a model another set lacks, or has as other types.
+
+    Args:
+        fitted: The columns of the training set, or of the signature of an imported model.
+        rows: The other set's columns.
+        input_name: The input it arrives at.
+        what: What it is called in messages.
+    """
+    findings = []
+    for column in (*fitted.with_role("feature"), *fitted.with_role("label")):
+        given = rows.column(column.name) if column.name in rows else None
+        if given is None:
+            said = f"The {what} lacks {column.role} '{column.name}', which the model was fitted on."
+        elif _differs(column, given):
+            said = (
+                f"The {column.role} '{column.name}' is {given.dtype} in the {what}, but the model "
+                f"was fitted on {column.dtype}."
+            )
+        else:
+            continue
+        findings.append(
+            Finding(
+                problem=said,
+                remedy="Take the set that was split from the model's own examples."
+                if given is None
+                else "Take a set whose columns are what the model was fitted on, or say rightly "
+                "what an imported one was fitted on.",
+                rule="same features",
+                input=input_name,
+            )
         )
-        for column in (*fitted.with_role("feature"), *fitted.with_role("label"))
-        if column.name not in rows
-    ]
+    return findings
+
+
+def _differs(fitted: Column, given: Column) -> bool:
+    """Return whether a model cannot meet a column; numbers are one sort, except for labels."""
+    if sort_of(fitted.dtype) == sort_of(given.dtype) == "number" and fitted.role == "label":
+        return fitted.dtype != given.dtype
+    return sort_of(fitted.dtype) != sort_of(given.dtype)

@@ -21,6 +21,16 @@ def name_of(card: ModelCard) -> str:
     return card.flavor if estimator is None else f"{card.flavor} {estimator}"
 
 
+def trained_elsewhere(card: ModelCard) -> dict[str, str]:
+    """Return the mark of a model that was trained elsewhere, for reports; empty for others."""
+    if not card.elsewhere:
+        return {}
+    return {
+        "trained": "elsewhere",
+        "leakage": "It was trained elsewhere: nobody can say whether it saw these rows.",
+    }
+
+
 def loss_by(found: Scored, metric: str) -> float:
     """Return the metric turned so that lower is better."""
     value = metrics_of(found.card.task, found.target, found.score)[metric]
@@ -100,6 +110,7 @@ def candidate_rows(
                 "difference_to_best": _difference(found, scores[best].score, metric, confidence),
                 "chosen": i == chosen,
                 "why": why,
+                **trained_elsewhere(found.card),
             }
         )
     return rows

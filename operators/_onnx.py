@@ -52,7 +52,7 @@ def trees_of(card: ModelCard, read: Callable[[str], bytes]) -> Trees | None:
         from operators._xgboost_trees import xgboost_trees
 
         return xgboost_trees(card, read(MODEL_FILE[card.flavor]))
-    if card.flavor == "sklearn" and "dense" not in card.extra:
+    if card.flavor == "sklearn" and not {"dense", "takes"} & card.extra.keys():
         from operators._sklearn_trees import sklearn_trees
 
         return sklearn_trees(card, read(MODEL_FILE[card.flavor]))

@@ -67,7 +67,7 @@ def feature_findings(rows: TableSchema, features: Mapping[str, str]) -> Iterator
             )
             continue
         column = rows.column(name)
-        if _sort_of(column.dtype) != _sort_of(dtype):
+        if sort_of(column.dtype) != sort_of(dtype):
             yield _finding(
                 "same features",
                 f"Feature '{name}' is {column.dtype} in the rows, but the model was fitted on "
@@ -83,7 +83,8 @@ def feature_findings(rows: TableSchema, features: Mapping[str, str]) -> Iterator
             )
 
 
-def _sort_of(dtype: str) -> str:
+def sort_of(dtype: str) -> str:
+    """Return "text", "number", or the type itself: types of one sort are read as one another."""
     if dtype in TEXT_DTYPES:
         return "text"
     return "number" if dtype in NUMBER_DTYPES else dtype

@@ -21,10 +21,26 @@ def sklearn_trees(card: ModelCard, content: bytes) -> Trees | None:
         card: The model's card.
         content: The estimator in skops' format.
     """
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        ExtraTreesRegressor,
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
+
     estimator = read_estimator(content)
-    if hasattr(estimator, "_predictors"):
+    kind = type(estimator)  # one that was imported may be any, and many have `estimators_`
+    if kind in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
         return _boosted_trees(card, estimator)
-    return _forest_trees(card, estimator) if hasattr(estimator, "estimators_") else None
+    forests = (
+        ExtraTreesClassifier,
+        ExtraTreesRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
+    return _forest_trees(card, estimator) if kind in forests else None
 
 
 def _boosted_trees(card: ModelCard, boosting: Any) -> Trees:

@@ -10,11 +10,20 @@ from collections.abc import Iterator
 from typing import Any
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-# What skops must be told to build, beyond its own list: parts of the estimators we train.
+# What skops must be told to build, beyond its own list: parts of the estimators that we train, and
+# of others of scikit-learn's that are brought in. They hold numbers and call nothing of the file's.
 _TRUSTED = (
     "functools.partial",
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
     "sklearn.utils.validation.check_array",
 )
 
@@ -40,14 +49,21 @@ def write_estimator(estimator: object) -> bytes:
 
 
 def read_estimator(content: bytes) -> Any:
-    """Return the estimator that `write_estimator` wrote; code in the file is never run.
+    """Return the estimator that skops wrote; code in the file is never run.
 
     Raises:
-        UntrustedTypesFoundException: The file holds types that none of our estimators has.
+        UntrustedTypesFoundException: The file holds types that are not trusted here.
     """
     import skops.io
 
     return skops.io.loads(content, trusted=list(_TRUSTED))
+
+
+def untrusted_types(content: bytes) -> list[str]:
+    """Return the types that a file names and that `read_estimator` would refuse; none is built."""
+    import skops.io
+
+    return sorted(set(skops.io.get_untrusted_types(data=content)) - set(_TRUSTED))
 
 
 def _renumbered(schema: dict[str, Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from headrace.calls import Finding, PlannedCall
 from headrace.errors import ParameterError, UnknownNameError
 from headrace.schemas import TableSchema
 from operators._baseline import feature_findings, schema_known, scored, timezone_findings
+from operators._comparison import trained_elsewhere
 from operators._curves import curves_of
 from operators._examples import described
 from operators._intervals import difference_intervals, metric_intervals
@@ -117,6 +118,7 @@ def evaluate(
         ),
         "calibration": calibration,
         "curves": curves,
+        **trained_elsewhere(card),
     }
     return Evaluation.of(document)
 

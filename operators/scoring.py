@@ -138,18 +138,26 @@ def _xgboost_scorer(card: ModelCard, content: bytes, threads: int) -> Scorer:
 def _sklearn_scorer(card: ModelCard, content: bytes, threads: int) -> Scorer:
     import sklearn
 
-    from operators._dense import one_hot
-
-    estimator = read_estimator(content)
-    constants = card.extra.get("dense")
+    estimator, prepared = read_estimator(content), _preparation(card)
     predict = estimator.predict if card.task == "estimation" else estimator.predict_proba
 
     def scores(matrix: Matrix) -> Vector:
-        answer = np.asarray(predict(matrix if constants is None else one_hot(matrix, constants)))
+        answer = np.asarray(predict(prepared(matrix)))
         return (answer if answer.ndim == 1 else answer[:, 1]).astype(np.float64)
 
     limited = _limited(scores, threads, from_rows=0)
     return Scorer(card=card, runtime=f"scikit-learn {sklearn.__version__}", scores=limited)
+
+
+def _preparation(card: ModelCard) -> Callable[[Matrix], Any]:
+    """Return what makes of encoded rows what an estimator was fitted on."""
+    from operators._decoding import decoded
+    from operators._dense import one_hot
+
+    if card.extra.get("takes") == "frame":
+        return lambda matrix: decoded(matrix, card)
+    constants = card.extra.get("dense")
+    return lambda matrix: matrix if constants is None else one_hot(matrix, constants)
 
 
 def _limited(

@@ -27,7 +27,10 @@ _METRICS_OF = {"classification": CLASSIFICATION, "estimation": ESTIMATION}
 
 
 def _check(call: PlannedCall) -> list[Finding]:
-    findings = timezone_findings(call.parameters.get("timezone", "UTC"))
+    findings = [
+        *timezone_findings(call.parameters.get("timezone", "UTC")),
+        *_metric_findings(call),
+    ]
     validation = call.schema("validation")
     if validation is None:
         return findings
@@ -42,6 +45,20 @@ def _check(call: PlannedCall) -> list[Finding]:
                 findings.append(finding)
                 seen.add(finding.problem)
     return findings
+
+
+def _metric_findings(call: PlannedCall) -> list[Finding]:
+    tasks = [symbol.task for symbol in call.inputs.get("candidates", ()) if symbol.task]
+    metric = call.parameters.get("metric", "log_loss")
+    if not tasks or metric in _METRICS_OF[tasks[0]]:
+        return []
+    return [
+        Finding(
+            problem=f"'{metric}' is no metric of {tasks[0]}.",
+            remedy=f"Use one of {', '.join(_METRICS_OF[tasks[0]])}.",
+            rule="wrong task",
+        )
+    ]
 
 
 @operator(check=_check)

@@ -23,10 +23,11 @@ def version_tags(model: Model, evaluation: Evaluation | None) -> dict[str, str]:
 
     They are those of the test set, or where there is no evaluation those of the validation set.
     """
+    card = model.card
+    marks = {"headrace.trained": "elsewhere"} if card.elsewhere else {}
     if evaluation is None:
-        card = model.card
         names = ("log_loss", "auc") if card.task == "classification" else ("rmse", "mae")
-        return {
+        return marks | {
             f"validation_{name}": f"{card.metrics[name]:.6g}"
             for name in names
             if name in card.metrics
@@ -35,7 +36,7 @@ def version_tags(model: Model, evaluation: Evaluation | None) -> dict[str, str]:
     on, metrics = document.get("on", "test"), document.get("metrics") or {}
     figures = {name: value_of(metrics[name]) for name in headlines(document)}
     shown = {f"{on}_{name}": f"{value:.6g}" for name, value in figures.items()}
-    return {"headrace.evaluation": evaluation.digest, **shown}
+    return {"headrace.evaluation": evaluation.digest, **shown, **marks}
 
 
 def version_text(model: Model, evaluation: Evaluation | None) -> str:
@@ -43,6 +44,7 @@ def version_text(model: Model, evaluation: Evaluation | None) -> str:
     card = model.card
     document = _validated(card) if evaluation is None else evaluation.document
     said = [f"{_kind(card)}, made with {card.flavor}."]
+    said += [_elsewhere(card)] if card.elsewhere else []
     if document.get("metrics"):
         said += [figures_table(document), _measured(document)]
     if card.parameters:
@@ -51,6 +53,16 @@ def version_text(model: Model, evaluation: Evaluation | None) -> str:
     said += [f"Packages: {packages}"] if packages else []
     said.append(f"Lineage: `headrace lineage artifact:{model.digest[:12]}`")
     return "\n\n".join(said)
+
+
+def _elsewhere(card: ModelCard) -> str:
+    known = card.trained_on
+    return (
+        f"**Trained elsewhere** and brought in from `{known['source']}` (sha256 "
+        f"`{known['sha256'][:12]}`). What it was trained on is not known, so nobody can say "
+        "whether it saw the rows that it was measured on; only decisions since are sure to be new "
+        "to it."
+    )
 
 
 def _validated(card: ModelCard) -> dict[str, Any]:

@@ -25,16 +25,21 @@ def plan(
 ) -> None:
     """Read and check a flow without running it; say what is cached and why the rest is not.
 
-    Exits with 1 if the flow has problems.
+    Columns that changed since the flow's last run are shown with everybody whom they affect. Exits
+    with 1 if the flow has problems.
 
     Example: headrace plan flight_delay -p late_minutes=30 --draw plan.svg
     """
     from flows._catalog import flow_named
     from flows._command._parameters import read_parameters
+    from flows._schema_changes import changes_before, details
     from headrace.execution import Session, plan_status
 
-    planned = flow_named(flow).plan_with(read_parameters(parameter or []))
-    status = plan_status(planned, Session.of_settings())
+    found = flow_named(flow)
+    found.check_starts()
+    planned = found.plan_with(read_parameters(parameter or []))
+    session = Session.of_settings()
+    status, changes = plan_status(planned, session), changes_before(planned, session)
     if draw is not None:
         drawn = {".svg": planned.svg, ".mmd": planned.mermaid}.get(draw.suffix)
         if drawn is None:
@@ -45,6 +50,7 @@ def plan(
     if as_json:
         shown = planned.to_json(status.by_node)
         shown["share_uncached"] = status.share_uncached
+        shown["schema_changes"] = None if changes is None else changes.to_json()
         _screen.write_json(shown)
     else:
         _screen.write(planned.table(status.by_node))
@@ -55,5 +61,8 @@ def plan(
         )
         for path, reason in status.uncached.items():
             _screen.write(f"  {path}: {reason}")
+        if changes is not None:
+            _screen.write()
+            _screen.write(details(changes))
     if planned.problems:
         raise typer.Exit(1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from headrace.calls import PlannedCall
 from headrace.errors import HeadraceError, UnknownNameError
+from headrace.models import Task
 from headrace.promise import promised_schemas
 from headrace.signature import Wrong
 from headrace.symbols import Symbol
@@ -41,8 +42,10 @@ def planned_outputs(
         from headrace.plan.inference import inferred_outputs
 
         schemas = inferred_outputs(operator, call) | {k: v for k, v in schemas.items() if v}
-    task = operator.options.task or next(
-        (s.task for group in call.inputs.values() for s in group if s.task), None
+    task = (
+        operator.options.task
+        or task_named(call)
+        or next((s.task for group in call.inputs.values() for s in group if s.task), None)
     )
     outputs = {
         slot.name: Symbol(
@@ -56,6 +59,12 @@ def planned_outputs(
         for slot in operator.signature.outputs
     }
     return outputs, wrong
+
+
+def task_named(call: PlannedCall) -> str | None:
+    """Return the task that a call names in its parameter `task`, as trainers take it."""
+    named = call.parameters.get("task")
+    return named if named in get_args(Task) else None
 
 
 def failed(what: str, operator: str, path: str, error: Exception) -> Wrong:
