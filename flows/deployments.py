@@ -60,6 +60,8 @@ def _served() -> list[Flow[..., Any]]:
 def _deployment(flow: Flow[..., Any]) -> RunnerDeployment:
     from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
+    from prefect.utilities.callables import ParameterSchema
+    from pydantic import create_model
 
     from flows.runtime import prefect_flow
 
@@ -72,6 +74,12 @@ def _deployment(flow: Flow[..., Any]) -> RunnerDeployment:
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     deployment.entrypoint = f"{__spec_name__}.{flow.name}"
+    # left open, the server takes a name beside `parameters`, and the run crashes in Prefect's words
+    closed = create_model("_Closed", __base__=ParameterSchema, additionalProperties=(bool, ...))
+    schema = deployment._parameter_openapi_schema.model_dump(exclude_unset=True)
+    deployment._parameter_openapi_schema = closed.model_validate(
+        schema | {"additionalProperties": False}
+    )
     # schedules that are not mentioned stay as they are; `settle_schedules` sees to them
     deployment.model_fields_set.discard("schedules")
     return deployment

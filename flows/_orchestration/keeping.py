@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from headrace.clock import current_clock
 from headrace.errors import HeadraceError, UnknownNameError
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 EVERY_SECONDS = 10.0
 # from Prefect's "Pending" until the first line in lineage; a loaded machine may need a minute
 _STARTING_SECONDS = 300.0
+# the server records what task runs say a moment after they say it
+_RECORDING_SECONDS = 30.0
 _CRASHED_LOOKED_AT = 20  # the newest
 _log = logging.getLogger("headrace.keeper")
 
@@ -124,8 +125,8 @@ def _correct_prefect(lineage: Lineage) -> tuple[str, ...]:
             if actual is None:
                 continue
             client.set_flow_run_state(shown.id, actual, force=True)
-            _close_task_runs(client, shown.id)
             corrected.append(str(shown.id))
+        _close_task_runs(client)
     return tuple(corrected)
 
 
@@ -180,24 +181,31 @@ def _seconds_in_state(shown: FlowRun) -> float:
     return (current_clock().now() - shown.state.timestamp).total_seconds()
 
 
-def _close_task_runs(client: SyncPrefectClient, flow_run_id: UUID) -> None:
-    """Close the task runs that a lost process had begun."""
+def _close_task_runs(client: SyncPrefectClient) -> None:
+    """Close the task runs that a lost or cancelled process had begun."""
     from prefect.client.schemas.filters import (
         FlowRunFilter,
-        FlowRunFilterId,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
         TaskRunFilter,
         TaskRunFilterState,
         TaskRunFilterStateType,
     )
-    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.objects import TERMINAL_STATES, StateType
     from prefect.states import Crashed
 
+    ended = FlowRunFilterState(type=FlowRunFilterStateType(any_=[*TERMINAL_STATES]))
     begun = TaskRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
+    now = current_clock().now()
     for task_run in client.read_task_runs(
-        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])),
+        flow_run_filter=FlowRunFilter(state=ended),
         task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=begun)),
     ):
-        client.set_task_run_state(task_run.id, Crashed(message=f"{LOST}."), force=True)
+        if task_run.flow_run_id is None:
+            continue
+        over = client.read_flow_run(task_run.flow_run_id).end_time
+        if over is not None and (now - over).total_seconds() > _RECORDING_SECONDS:
+            client.set_task_run_state(task_run.id, Crashed(message=f"{LOST}."), force=True)
 
 
 def _keep_mlflow(of: Settings, something_was_lost: bool) -> int:

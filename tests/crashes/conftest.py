@@ -152,7 +152,7 @@ class Brewery:
     def call(self, *words: str, code: int = 0) -> str:
         """Run a command to its end and return what it says."""
         process = self.start(*words)
-        said, _ = process.communicate(timeout=180)
+        said, _ = process.communicate(timeout=300)
         assert process.returncode == code, said
         return said
 
@@ -160,10 +160,10 @@ class Brewery:
         """Run a command with `--json` and return what it says."""
         return json.loads(self.call(*words, "--json"))
 
-    def kill(self, service: str) -> None:
-        """Kill a service as a crash would, children and all that it started left alone."""
+    def kill(self, service: str, *, with_children: bool = False) -> None:
+        """Kill a service as a crash would; what it started goes on, or dies with it."""
         record = json.loads((self.home / "run" / f"{service}.json").read_text())
-        os.kill(record["pid"], signal.SIGKILL)
+        (os.killpg if with_children else os.kill)(record["pid"], signal.SIGKILL)
 
     def run_of(self, seed: int) -> dict[str, Any] | None:
         """Return the newest run of `brew` with a seed."""
@@ -183,9 +183,9 @@ class Brewery:
             ).json()
             return run if any(t["name"] == "wait_for" for t in states) else None
 
-        return eventually(there, 120)
+        return eventually(there, 180)
 
-    def closed(self, prefect_run_id: str, seconds: float = 60.0) -> dict[str, Any]:
+    def closed(self, prefect_run_id: str, seconds: float = 180.0) -> dict[str, Any]:
         """Wait until Prefect shows a flow run as ended, and return it."""
 
         def ended() -> dict[str, Any] | None:
@@ -208,6 +208,14 @@ class Brewery:
         answer.raise_for_status()
         return str(answer.json()["id"])
 
+    def cancel(self, prefect_run_id: str) -> None:
+        """Press Cancel in the Prefect UI."""
+        answer = httpx.post(
+            f"{self.prefect}/flow_runs/{prefect_run_id}/set_state",
+            json={"state": {"type": "CANCELLING", "name": "Cancelling"}},
+        )
+        answer.raise_for_status()
+
     def retry(self, prefect_run_id: str) -> None:
         """Press Retry in the Prefect UI, and wait until the run has begun again."""
         answer = httpx.post(
@@ -219,23 +227,22 @@ class Brewery:
         def begun() -> bool | None:
             return True if self.shown(prefect_run_id)["run_count"] > 1 else None
 
-        eventually(begun, 120)
+        eventually(begun, 180)
 
     def shown(self, prefect_run_id: str) -> dict[str, Any]:
         """Return a flow run as Prefect shows it."""
         found: dict[str, Any] = httpx.get(f"{self.prefect}/flow_runs/{prefect_run_id}").json()
         return found
 
-    def ended_task_runs(self, prefect_run_id: str) -> set[str]:
-        """Wait until no task run of a flow run is shown as going on, and return their states."""
+    def wait_for_ended_task_runs(self, prefect_run_id: str) -> None:
+        """Wait until no task run of a flow run is shown as going on."""
         wanted = {"flow_runs": {"id": {"any_": [prefect_run_id]}}, "limit": 200}
 
-        def all_ended() -> set[str] | None:
+        def all_ended() -> bool | None:
             found = httpx.post(f"{self.prefect}/task_runs/filter", json=wanted).json()
-            states = {run["state_type"] for run in found}
-            return None if states & {"RUNNING", "PENDING"} else states
+            return None if {r["state_type"] for r in found} & {"RUNNING", "PENDING"} else True
 
-        return eventually(all_ended)
+        eventually(all_ended, 180)
 
     def mlflow_runs(self, run_id: str) -> list[tuple[str, str]]:
         """Return role or node, and status, of everything that MLflow has of a run, sorted."""

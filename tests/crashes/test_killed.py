@@ -25,7 +25,7 @@ def assert_done_once(brewery: Any, story: Any, run: dict[str, Any], seed: int) -
     now = brewery.run_of(seed)
     assert (now["id"], now["state"]) == (run["id"], "completed")
     assert brewery.shown(run["prefect_run_id"])["state_type"] == "COMPLETED"
-    assert brewery.ended_task_runs(run["prefect_run_id"]) <= {"COMPLETED", "CRASHED"}
+    brewery.wait_for_ended_task_runs(run["prefect_run_id"])
     assert brewery.mlflow_runs(run["id"]) == FINISHED
     assert (story.draws(), brewery.versions(seed)) == (1, 1)
 
@@ -80,7 +80,7 @@ def test_runs_outlive_the_runner_and_those_that_do_not_are_closed_without_it(
     brewery.call("up", "prefect", "mlflow", "runner")
     story.gate.touch()
     brewery.retry(run["prefect_run_id"])
-    brewery.closed(run["prefect_run_id"], 120)
+    brewery.closed(run["prefect_run_id"])
 
     assert alive
     assert shown["state_type"] == "CRASHED"
@@ -94,13 +94,13 @@ def test_a_flow_goes_on_without_the_prefect_server_which_shows_its_end_when_it_i
     run = brewery.waits_at_gate(4)
     brewery.kill("prefect")
     story.gate.touch()
-    said, _ = process.communicate(timeout=180)
+    said, _ = process.communicate(timeout=300)
     left = brewery.run_of(4)
 
     brewery.call("up", "prefect", "mlflow", "runner")
     if left["state"] != "completed":
         brewery.call("resume", f"run:{run['id']}")
-    brewery.closed(run["prefect_run_id"], 120)
+    brewery.closed(run["prefect_run_id"])
 
     assert left["state"] in ("completed", "failed"), said
     assert_done_once(brewery, story, run, 4)
@@ -111,9 +111,9 @@ def test_what_happens_while_mlflow_is_away_is_there_when_it_is_back(
 ) -> None:
     process = brewery.start("run", "brew", *story.arguments(5))
     run = brewery.waits_at_gate(5)
-    brewery.kill("mlflow")
+    brewery.kill("mlflow", with_children=True)
     story.gate.touch()
-    said, _ = process.communicate(timeout=180)
+    said, _ = process.communicate(timeout=300)
     first = brewery.run_of(5)["state"]
 
     brewery.call("up", "prefect", "mlflow", "runner")
@@ -125,6 +125,24 @@ def test_what_happens_while_mlflow_is_away_is_there_when_it_is_back(
     assert "MLflow server" in said
     assert "completed" in again
     assert_done_once(brewery, story, run, 5)
+
+
+def test_a_run_that_is_cancelled_in_the_ui_stops_and_can_be_taken_up(
+    brewery: Any, story: Any
+) -> None:
+    brewery.launch(6, story)
+    run = brewery.waits_at_gate(6)
+
+    brewery.cancel(run["prefect_run_id"])
+    shown = brewery.closed(run["prefect_run_id"])
+    cancelled = brewery.run_of(6)
+    alive = psutil.pid_exists(run["machine"]["pid"])
+    story.gate.touch()
+    brewery.call("resume", f"run:{run['id']}")
+
+    assert (shown["state_type"], alive) == ("CANCELLED", False)
+    assert cancelled["state"] in ("cancelled", "crashed")
+    assert_done_once(brewery, story, run, 6)
 
 
 def test_a_body_that_hangs_is_stopped_at_its_timeout_under_prefect_too(

@@ -22,9 +22,9 @@ def test_a_correct_flow_is_not_refused(case: Case):
 def test_the_corpus_is_large_enough_to_mean_something():
     seeded, right = cases(SEEDED), cases(CORRECT)
 
-    assert len(seeded) >= 60
-    assert len({case.rule for case in seeded}) >= 12
-    assert len(right) >= 25
+    assert len(seeded) >= 150
+    assert len({case.rule for case in seeded}) >= 35
+    assert len(right) >= 50
     assert len({case.name for case in seeded + right}) == len(seeded) + len(right)
 
 
