@@ -1,4 +1,5 @@
-# `make` explains itself. Everything works from a clean clone, without sudo.
+# `make` explains itself. Everything works from a clean clone, without sudo; only a missing Chromium
+# is asked of the system, by `make test-browser`.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -17,7 +18,7 @@ endif
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt bench stop clean constraints
+.PHONY: help setup run test test-browser check fmt bench stop clean constraints
 
 help: ## show this
 	@echo "Headrace. What you can make:"
@@ -48,7 +49,18 @@ run: setup ## take real flights from raw files to a registered model, and show i
 	$(BIN)/headrace run flight_delay
 
 test: check ## check, then all tests, with real servers on ports and a home of their own
-	$(BIN)/python -m pytest --ignore=tests/architecture
+	$(BIN)/python tests/side_by_side.py -q
+
+test-browser: setup ## launch, watch, approve and compare runs in a real Chromium; keeps screenshots
+	@[ -x /usr/bin/chromium ] || { \
+	  [ "$$(id -u)" = 0 ] && sudo= || sudo="sudo -n"; \
+	  $$sudo apt-get update -q && \
+	  $$sudo apt-get install -q -y --no-install-recommends chromium fonts-liberation; } || { \
+	  echo "There is no /usr/bin/chromium, and it cannot be installed from here."; \
+	  echo "  Fix: install Chromium there (Debian: apt-get install chromium, as root)."; exit 1; } >&2
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt \
+	  -r pyproject.toml --extra browser
+	$(BIN)/python -m pytest tests/browser
 
 check: setup ## format, lint, types, contracts, architecture; no server, under two minutes
 	$(BIN)/ruff format --check .
@@ -75,6 +87,6 @@ clean: ## remove var/ (runs, artifacts, databases) and caches; refuses while ser
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 constraints: setup ## resolve constraints.txt anew; no addresses, no build of torch in particular
-	$(BIN)/uv pip compile pyproject.toml --extra dev --python $(BIN)/python --upgrade --quiet \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra browser --python $(BIN)/python --upgrade --quiet \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o constraints.new
 	sed 's/+cpu$$//' constraints.new > constraints.txt && rm constraints.new

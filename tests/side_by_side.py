@@ -1,43 +1,50 @@
 """This runs the tests in two processes side by side, each with a home and servers of its own.
 
-`python tests/side_by_side.py` is what `make test` calls: half of the tests wait for servers most of
-the time, so two processes on two cores take little more than the longer half. What the second one
-says is shown when the first is done.
+`make test` calls `python tests/side_by_side.py`: many tests wait for servers most of the time, so
+that two processes on two cores take little more than half as long. A folder of tests is run by one
+process; the longest come first, and what it says is shown when it is done. Arguments are pytest's.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# those that mostly wait for servers; whatever is not named here runs in the other process
-WITH_SERVERS = ("crashes", "flows", "services", "deploy")
+LONGEST_FIRST = ("flows", "headrace", "crashes", "end_to_end", "serving", "operators", "features")
 ELSEWHERE = ("architecture", "browser")  # `make check`, `make test-browser`
+NOTHING_SELECTED = 5
 
 
 def main(arguments: list[str]) -> int:
-    folders = sorted(p.name for p in HERE.iterdir() if any(p.rglob("test_*.py")))
-    others = [name for name in folders if name not in (*WITH_SERVERS, *ELSEWHERE)]
-    with tempfile.TemporaryFile("w+") as said:
-        beside = subprocess.Popen(
-            command(others, arguments), stdin=subprocess.DEVNULL, stdout=said, stderr=said
-        )
-        try:
-            first = subprocess.run(command(WITH_SERVERS, arguments), check=False).returncode
-            second = beside.wait()
-        finally:
-            beside.kill()
-        said.seek(0)
-        sys.stdout.write(said.read())
-    return first or second
+    """Run all folders, two at a time; returns 1 when a test fails or a folder cannot be run."""
+    folders = {p.name for p in HERE.iterdir() if any(p.rglob("test_*.py"))} - {*ELSEWHERE}
+    order = [*LONGEST_FIRST, *sorted(folders - {*LONGEST_FIRST})]
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(lambda name: run(name, arguments), order))
+    failed = [name for name, code in zip(order, codes, strict=True) if code]
+    print("All tests passed." if not failed else f"Failed in: {', '.join(failed)}.", flush=True)
+    return 1 if failed else 0
 
 
-def command(names: tuple[str, ...] | list[str], arguments: list[str]) -> list[str]:
-    folders = [str(HERE / name) for name in names]
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *folders, *arguments]
+def run(name: str, arguments: list[str]) -> int:
+    """Run the tests of a folder, write what they said, and return their exit code."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(HERE / name), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    sys.stdout.write(f"--- tests/{name}, {time.monotonic() - begun:.0f} s\n{done.stdout}")
+    sys.stdout.flush()
+    return 0 if done.returncode == NOTHING_SELECTED else done.returncode
 
 
 if __name__ == "__main__":

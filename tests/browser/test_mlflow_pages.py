@@ -23,7 +23,7 @@ def compared(prefect: Any, api: Any, mlflow: Any) -> list[dict[str, Any]]:
     return list(mlflow.runs(*ids))
 
 
-def test_two_runs_side_by_side_show_parameters_metrics_digests_and_plots(
+def test_two_runs_side_by_side_show_parameters_metrics_and_digests(
     mlflow: Any, compared: list[dict[str, Any]], shot: Shot
 ) -> None:
     mlflow.compare(compared)
@@ -33,7 +33,7 @@ def test_two_runs_side_by_side_show_parameters_metrics_digests_and_plots(
     shot("compare")
     tags = [{tag["key"]: tag["value"] for tag in run["data"]["tags"]} for run in compared]
     metrics = [{m["key"]: m["value"] for m in run["data"]["metrics"]} for run in compared]
-    shown = [float(value) for value in mlflow.row("test_auc")]
+    shown = [float(value) for value in mlflow.metric("test_auc")]
     assert shown == pytest.approx([m["test_auc"] for m in metrics], abs=0.0006)
     assert mlflow.row("evaluate.data.test") == [t["evaluate.data.test"] for t in tags]
     assert tags[0]["evaluate.data.test"] != tags[1]["evaluate.data.test"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 Shot = Callable[[str], None]
 NODES = {"pick_apples", "train_xgboost", "train_sklearn", "select", "evaluate", "ship"}
 
@@ -61,23 +63,6 @@ def test_a_value_out_of_bounds_is_refused_with_the_reason_and_no_run_is_made(
     heard.refused, heard.errors = [r for r in heard.refused if r[0] != 409], []
 
 
-def test_what_the_form_cannot_see_fails_before_any_node_and_says_why(
-    prefect: Any, api: Any, shot: Shot
-) -> None:
-    prefect.open_form("ripeness")
-    prefect.field("Trees", "Depth").fill("99")
-    prefect.page.get_by_text("Validate parameters").click()  # a user may untick it
-
-    run_id = prefect.submit()
-    prefect.wait_for_state("Failed")
-
-    lines = prefect.log_lines(until="cannot start")
-    shot("failed")
-    [why] = [line for line in lines if "cannot start" in line]
-    assert "Flow 'ripeness' cannot start: parameter 'trees.depth' is 99" in why
-    assert api("/task_runs/count", {"flow_runs": {"id": {"any_": [run_id]}}}) == 0
-
-
 def test_what_a_node_says_is_in_the_log_of_the_run_and_of_its_task(
     prefect: Any, api: Any, shot: Shot
 ) -> None:
@@ -104,12 +89,37 @@ def test_the_bundled_flow_has_a_form_with_descriptions_choices_and_defaults(
     prefect.open_form("flight_delay")
 
     prefect.field("Late Minutes").fill("30")
-    prefect.field("Until").fill("2013-10-01")
     shot("flight-delay-form")
 
     page = prefect.page
     assert prefect.field("Model Name").input_value() == "flight_delay"
     assert page.get_by_text("What the models are compared by on the validation set.").count() == 1
-    page.get_by_text("log_loss", exact=True).click()
-    offered = page.locator(".p-select-options").get_by_role("option").all_inner_texts()
-    assert [choice.strip() for choice in offered] == ["log_loss", "auc", "brier"]
+    assert prefect.offered("Metric") == ["log_loss", "auc", "brier"]
+
+
+@pytest.mark.parametrize("decision", ["approve", "refuse"])
+def test_a_run_that_asks_goes_on_after_the_form_and_ships_only_what_was_approved(
+    prefect: Any, api: Any, shot: Shot, decision: str
+) -> None:
+    run_id = api.launch("tasting", to="cider press")
+    prefect.open_run(run_id)
+    prefect.wait_for_state("Suspended")
+
+    said = prefect.ask_to_resume()
+    prefect.choose("Decision", option=decision)
+    prefect.field("Approved By").fill("Pomona")
+    prefect.field("Note").fill("bitten into twelve")
+    shot(f"{decision}-form")
+    prefect.answer()
+    prefect.wait_for_state("Completed")
+
+    assert said.startswith("Do these apples taste ripe? Evaluation ")
+    assert "auc 0.9" in said
+    approved = decision == "approve"
+    lines = prefect.log_lines(until="Finished in state Completed('run:")
+    assert [line for line in lines if "a crate to cider press" in line and "ship" in line] == (
+        [lines[-3]] if approved else []
+    )
+    states = prefect.task_states(6)
+    shot(f"{decision}-tasks")
+    assert states["ship"] == ("Completed" if approved else "Skipped")

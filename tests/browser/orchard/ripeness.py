@@ -20,7 +20,9 @@ from headrace import (
     flow,
     operator,
 )
+from headrace.control import when
 from headrace.recording import say
+from operators.approve import approve
 from operators.evaluate import evaluate
 from operators.select import select
 from operators.train_sklearn import train_sklearn
@@ -101,3 +103,21 @@ def ripeness(
     drawn = train_sklearn(train, validation, estimator="logistic_regression")
     selected, _ = select([grown, drawn], validation, metric=metric)
     return ship(evaluate(selected, test, slices=["sort"]), to=to)
+
+
+@flow
+def tasting(*, count: Annotated[int, Field(ge=100, le=2000)] = 400, to: str = "market") -> Report:
+    """Ship what is ripe if somebody who tasted it agrees.
+
+    Args:
+        count: How many apples to pick.
+        to: Where to ship what is ripe.
+    """
+    train, validation, test = pick_apples(count=count)
+    drawn = train_sklearn(train, validation, estimator="logistic_regression")
+    selected, _ = select([drawn], validation, metric="log_loss")
+    evaluation = evaluate(selected, test)
+    tasted = approve([evaluation], question="Do these apples taste ripe?")
+    with when(tasted):
+        shipped = ship(evaluation, to=to)
+    return shipped

@@ -87,6 +87,8 @@ def start(configured: Settings) -> Iterator[Callable[..., subprocess.Popen[str]]
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # a test run in the background ignores it, and would pass that on
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         started.append(process)
         watches.append(threading.Timer(_PATIENCE_SECONDS, process.kill))

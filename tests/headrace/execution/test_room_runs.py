@@ -99,6 +99,8 @@ def start(configured: Settings, tmp_path: Path, folder: Path) -> Iterator[Start]
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
+                # a test run in the background ignores it, and would pass that on
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )
         )
         return started[-1]
