@@ -108,11 +108,11 @@ def _walk(home: Path, folder: str, above: tuple[tuple[int, int], ...] = ()) -> I
     """Yield the files below a folder of the home; links to folders are followed, but not in rings.
 
     Inventories come before the segments of the decision log that they describe: a segment that has
-    one does not grow any more.
+    one does not grow any more. Segments come before Parquet: a segment that is gone is in there.
     """
     try:
         status = os.stat(home / folder)
-        entries = sorted(os.scandir(home / folder), key=lambda e: (not _describes(e.name), e.name))
+        entries = sorted(os.scandir(home / folder), key=_turn)
     except (FileNotFoundError, NotADirectoryError):
         return
     here = (status.st_dev, status.st_ino)
@@ -128,8 +128,8 @@ def _walk(home: Path, folder: str, above: tuple[tuple[int, int], ...] = ()) -> I
             yield Found(name=name, path=Path(entry.path), sort=_sort(name, Path(entry.path)))
 
 
-def _describes(name: str) -> bool:
-    return name.endswith(".idx")
+def _turn(entry: os.DirEntry[str]) -> tuple[bool, bool, str]:
+    return entry.name == "parquet", not entry.name.endswith(".idx"), entry.name
 
 
 def _is_left_out(name: str) -> bool:
