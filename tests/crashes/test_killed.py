@@ -1,4 +1,7 @@
-"""What is left when a process is killed in the middle of a flow, and how the run goes on."""
+"""What is left when a process is killed in the middle of a flow, and how the run goes on.
+
+Those that take minutes are marked lengthy: `make test-crashes` runs all, `make test` the others.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import time
 from typing import Any
 
 import psutil
+import pytest
 
 FINISHED = [
     ("flow", "FINISHED"),
@@ -50,6 +54,7 @@ def test_a_run_killed_on_the_command_line_is_closed_everywhere_and_goes_on_as_th
     assert_done_once(brewery, story, run, 1)
 
 
+@pytest.mark.lengthy
 def test_a_killed_run_of_the_runner_is_closed_and_retried_from_the_ui_as_the_same_run(
     brewery: Any, story: Any
 ) -> None:
@@ -87,6 +92,7 @@ def test_runs_outlive_the_runner_and_those_that_do_not_are_closed_without_it(
     assert_done_once(brewery, story, run, 3)
 
 
+@pytest.mark.lengthy
 def test_a_flow_goes_on_without_the_prefect_server_which_shows_its_end_when_it_is_back(
     brewery: Any, story: Any
 ) -> None:
@@ -106,6 +112,7 @@ def test_a_flow_goes_on_without_the_prefect_server_which_shows_its_end_when_it_i
     assert_done_once(brewery, story, run, 4)
 
 
+@pytest.mark.lengthy
 def test_what_happens_while_mlflow_is_away_is_there_when_it_is_back(
     brewery: Any, story: Any
 ) -> None:
@@ -127,6 +134,7 @@ def test_what_happens_while_mlflow_is_away_is_there_when_it_is_back(
     assert_done_once(brewery, story, run, 5)
 
 
+@pytest.mark.lengthy
 def test_a_run_that_is_cancelled_in_the_ui_stops_and_can_be_taken_up(
     brewery: Any, story: Any
 ) -> None:
