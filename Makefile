@@ -18,7 +18,7 @@ endif
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-browser test-crashes check fmt bench stop clean constraints
+.PHONY: help setup run test test-browser test-lengthy check fmt bench stop clean constraints
 
 help: ## show this
 	@echo "Headrace. What you can make:"
@@ -51,8 +51,8 @@ run: setup ## take real flights from raw files to a registered model, and show i
 test: check ## check, then all tests, with real servers on ports and a home of their own
 	$(BIN)/python tests/side_by_side.py -q
 
-test-crashes: setup ## kill each process in the middle of a flow, and see the run go on
-	$(BIN)/python -m pytest tests/crashes
+test-lengthy: setup ## what takes minutes: kill each server in mid-flow, a repository of one's own
+	$(BIN)/python -m pytest -m lengthy tests --ignore=tests/browser
 
 test-browser: setup ## launch, watch, approve and compare runs in a real Chromium; keeps screenshots
 	@[ -x /usr/bin/chromium ] || { \

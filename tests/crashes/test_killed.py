@@ -1,6 +1,6 @@
 """What is left when a process is killed in the middle of a flow, and how the run goes on.
 
-Those that take minutes are marked lengthy: `make test-crashes` runs all, `make test` the others.
+Those that take minutes are marked lengthy: `make test-lengthy` runs them, `make test` the others.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from flows._services import down, up
 from headrace.lineage import Lineage
 from headrace.settings import Settings, load_settings
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.lengthy]
 BIN = Path(sys.executable).parent
 _PATIENCE_SECONDS = 60  # the machine may be busy with other tests
 COMPOSE = yaml.safe_load(
