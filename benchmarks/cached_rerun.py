@@ -26,7 +26,7 @@ _NOTHING = Path(__file__).with_name("_flow_of_nothing.py")
 
 def run() -> Iterator[dict[str, Any]]:
     """Yield the count of executed bodies, and the ratio of times."""
-    with servers("prefect", "mlflow") as configured:
+    with servers("prefect", "mlflow", "serving") as configured:
         from flows._services import client_environment
 
         yield from _rows({**inherited_environment(), **client_environment(configured)})

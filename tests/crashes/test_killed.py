@@ -71,6 +71,7 @@ def test_a_killed_run_of_the_runner_is_closed_and_retried_from_the_ui_as_the_sam
     assert_done_once(brewery, story, run, 2)
 
 
+@pytest.mark.lengthy
 def test_runs_outlive_the_runner_and_those_that_do_not_are_closed_without_it(
     brewery: Any, story: Any
 ) -> None:
