@@ -116,8 +116,8 @@ def burst(of: Settings, *, pid: int, log: Path, flows: int, cap_seconds: float) 
     """
     ask = httpx.Client(base_url=of.prefect_api_url, timeout=60, trust_env=False)
     with ask, _load(of, flows) as load, _page(of) as (looked, look):
-        assert load.stdin is not None  # noqa: S101  both were asked for
-        assert load.stdout is not None  # noqa: S101
+        if load.stdin is None or load.stdout is None:
+            raise RuntimeError("The load generator has no pipes, which were asked for.")
         if "ready" not in (load.stdout.readline() or "the load ended"):
             raise RuntimeError("The flows' process ended before it was ready.")
         [warm_up] = _runs(ask)
@@ -178,7 +178,8 @@ def _asked(ask: httpx.Client, path: str, body: dict[str, Any]) -> Any:
     """Ask until the server answers, and not 503."""
     while _status(answer := _posted(ask, path, body)) in (503, _NO_ANSWER):
         time.sleep(0.2)
-    assert answer is not None  # noqa: S101  it has a status
+    if answer is None:
+        raise RuntimeError("The server gave no answer.")
     return answer.raise_for_status().json()
 
 

@@ -145,8 +145,9 @@ def test_a_parent_that_is_gone_is_no_error() -> None:
     telling = Telling(writing, "mill.body")
 
     with telling.hearing():
-        sys.stdout.write("to nobody\n")
+        written = sys.stdout.write("to nobody\n")
 
+    assert written == len("to nobody\n")
     os.close(writing)
 
 
