@@ -90,6 +90,6 @@ clean: ## remove var/ (runs, artifacts, databases) and caches; refuses while ser
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 constraints: setup ## resolve constraints.txt anew; no addresses, no build of torch in particular
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra browser --python $(BIN)/python --upgrade --quiet \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra browser --extra services --python $(BIN)/python --upgrade --quiet \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o constraints.new
 	sed 's/+cpu$$//' constraints.new > constraints.txt && rm constraints.new

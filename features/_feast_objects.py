@@ -27,12 +27,16 @@ _TYPES: dict[DType, FeastType] = {
 _VALUE_TYPES = {"string": ValueType.STRING, "int": ValueType.INT64}
 
 
-def feast_objects(view: FeatureView, *, file: Path, tags: dict[str, str]) -> list[Any]:
+def feast_objects(
+    view: FeatureView, *, file: Path, version: str, tags: dict[str, str]
+) -> list[Any]:
     """Return the entities, source, view and service that stand for a view in Feast's registry.
 
     Args:
         view: The view.
         file: Parquet file of its rows.
+        version: Digest of the view's version. It is on each feature, because Feast numbers a view
+            anew when features change, and sees neither ttl nor code.
         tags: What else is to be known of it, such as the digest of its rows.
     """
     entities = [
@@ -60,10 +64,9 @@ def feast_objects(view: FeatureView, *, file: Path, tags: dict[str, str]) -> lis
         source=source,
         schema=[
             *(Field(name=e.column, dtype=_TYPES[e.dtype]) for e in view.entities),
-            *(_field(column) for column in view.columns),
+            *(_field(column, version) for column in view.columns),
         ],
         ttl=view.ttl or timedelta(0),  # Feast takes zero for no limit
-        online=False,
         description=view.description,
         owner=view.owner,
         tags=tags,
@@ -77,8 +80,8 @@ def feast_objects(view: FeatureView, *, file: Path, tags: dict[str, str]) -> lis
     return [*entities, source, registered, service]
 
 
-def _field(column: Column) -> Field:
-    tags: dict[str, str] = {"sensitivity": column.sensitivity}
+def _field(column: Column, version: str) -> Field:
+    tags: dict[str, str] = {"sensitivity": column.sensitivity, "version": version}
     if column.unit:
         tags["unit"] = column.unit
     return Field(

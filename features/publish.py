@@ -33,10 +33,12 @@ def publish(view_rows: Table[Any], *, view: ViewOrName) -> Report:
     Raises:
         DataError: There are no rows.
         BoundaryError: The rows do not fit the view.
+        LeakageError: Rows claim to be known later than now.
         StoreError: They cannot be written.
     """
     from dataclasses import asdict
 
+    from features._view_rows import require_known_by_now
     from headrace.conform import conform
 
     if isinstance(view, str):  # pragma: no cover - the call has put the view in the name's place
@@ -53,5 +55,7 @@ def publish(view_rows: Table[Any], *, view: ViewOrName) -> Report:
     if done is None:
         where = f"What is to be published of view '{view.name}'"
         table = conform(view_rows.arrow(), view.schema, where=where)
+        require_known_by_now(table, view.schema)
         done = publish_rows(view, table, digest=view_rows.digest)
-    return Report.of({"passed": True, "changed": changed, **asdict(done)})
+    told = {k: v for k, v in asdict(done).items() if k != "definition"}
+    return Report.of({"passed": True, "changed": changed, **told})

@@ -1,44 +1,47 @@
 """This module is the only door to Feast: its registry, and the Parquet files that it points to.
 
 Everything lies in `features/` of the home: `registry.db` (Feast's SQL registry), and for each view
-a folder with its rows, `<digest>.parquet`, and `published.json`, which says what is published. The
-record answers without Feast, whose import takes seconds.
+a folder with its rows, `<digest>.parquet`, their statistics, `<digest>.profile.json`, records of
+what is published, `published.json` of the current version and `v<N>.json` of each, and beside each
+`v<N>.parquet`, the name under which Feast reads the rows of that version. The records answer
+without Feast, whose import takes seconds.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from features._files import atomically, locked
 from features._published import (
     Published,
     folder_of,
     is_published,
+    number_of,
     published,
     registry_file,
+    rows_file,
+    version_file,
     version_of,
+    write_record,
 )
+from features._versions import features_folder
 from features.view import FeatureView
-from headrace.errors import StoreError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore, RepoConfig
+    from feast import FeatureView as FeastView
 
 PROJECT = "headrace"
-__all__ = ["Published", "feature_store", "is_published", "publish_rows", "published"]
+__all__ = ["PROJECT", "Published", "feature_store", "is_published", "publish_rows", "published"]
 _METRICS_FOLDER = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
 
 
 def publish_rows(view: FeatureView, rows: pa.Table, *, digest: str) -> Published:
     """Write a view's rows and register the view in Feast; the same again changes nothing.
 
-    The file is written first and the record last, so that whoever is killed between leaves what
+    The files are written first and the record last, so that whoever is killed between leaves what
     was published before.
 
     Args:
@@ -47,30 +50,30 @@ def publish_rows(view: FeatureView, rows: pa.Table, *, digest: str) -> Published
         digest: Digest of the rows.
     """
     from headrace.clock import current_clock
-    from headrace.settings import settings
 
-    with _lock(settings().home / "features"):
+    with locked(features_folder()):
         done = is_published(view, digest)
         if done is not None:
             return done
-        folder = folder_of(view.name)
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{digest}.parquet"
-        if not file.is_file():
-            _write_parquet(rows, file)
         record = Published(
             view=view.name,
             digest=digest,
             version=version_of(view),
+            number=number_of(view),
             rows=rows.num_rows,
-            file=file.name,
+            file=f"{digest}.parquet",
             newest_event=_newest(rows, view.event_time),
             newest_known=_newest(rows, view.known_time),
             published_at=current_clock().now().isoformat(),
+            definition=view.definition(),
         )
-        _register(view, file, record)
-        text = json.dumps(asdict(record), indent=1)
-        _atomically(folder / "published.json", lambda path: path.write_text(text, "utf-8"))
+        folder_of(view.name).mkdir(parents=True, exist_ok=True)
+        if not rows_file(record).is_file():
+            _write_parquet(rows, record)
+        _register(view, record)
+        # a link: `view@v0` in Feast keeps reading the file of the name that it was made with
+        atomically(version_file(record), lambda path: os.link(rows_file(record), path))
+        write_record(record)
     return record
 
 
@@ -81,7 +84,7 @@ def feature_store() -> FeatureStore:
     takes rows that were not known yet.
     """
     FeatureStore, RepoConfig = _feast()
-    folder = folder_of("")
+    folder = features_folder()
     folder.mkdir(parents=True, exist_ok=True)
     config = RepoConfig(
         project=PROJECT,
@@ -91,6 +94,8 @@ def feature_store() -> FeatureStore:
             "registry_type": "sql",
             "path": f"sqlite:///{registry_file()}",
             "cache_ttl_seconds": 0,
+            # a version of a view has an online table of its own, of the same name as with us
+            "enable_online_feature_view_versioning": True,
         },
         offline_store={"type": "duckdb"},
         online_store={"type": "sqlite", "path": str(folder / "online.db")},
@@ -118,22 +123,38 @@ def _feast() -> tuple[type[FeatureStore], type[RepoConfig]]:
     return FeatureStore, RepoConfig
 
 
-def _register(view: FeatureView, file: Path, record: Published) -> None:
+def _register(view: FeatureView, record: Published) -> None:
     store = feature_store()
+    from feast import FeatureView as FeastView
+
     from features._feast_objects import feast_objects
 
     tags = {
         "digest": record.digest,
-        "version": record.version,
         "rows": str(record.rows),
         "newest_event": record.newest_event,
         "newest_known": record.newest_known,
+        "stage": view.stage,
+        **({"replaced_by": view.replaced_by} if view.replaced_by else {}),
         **{tag: "true" for tag in view.tags},
     }
-    store.apply(feast_objects(view, file=file, tags=tags))
+    objects = feast_objects(view, file=version_file(record), version=record.version, tags=tags)
+    _number(next(each for each in objects if isinstance(each, FeastView)), record.number, store)
+    store.apply(objects)
 
 
-def _write_parquet(rows: pa.Table, file: Path) -> None:
+def _number(registered: FeastView, number: int, store: FeatureStore) -> None:
+    """Let Feast give a view our number; left alone it forgets it when only words change."""
+    registered.current_version_number = number
+    known = {
+        version["version_number"]
+        for version in store.registry.list_feature_view_versions(registered.name, PROJECT)
+    }
+    if number not in known and number != max(known, default=-1) + 1:
+        registered.version = f"v{number}"  # numbers between were materialized, never published
+
+
+def _write_parquet(rows: pa.Table, record: Published) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -147,38 +168,10 @@ def _write_parquet(rows: pa.Table, file: Path) -> None:
         for kind in rows.schema.types
     ]
     rows = rows.cast(pa.schema(list(zip(rows.schema.names, plain, strict=True))))
-    _atomically(file, lambda path: pq.write_table(rows, path, compression="zstd"))
+    atomically(rows_file(record), lambda path: pq.write_table(rows, path, compression="zstd"))
 
 
 def _newest(rows: pa.Table, column: str) -> str:
     import pyarrow.compute as pc
 
     return str(pc.max(rows.column(column)).as_py().isoformat())
-
-
-def _atomically(target: Path, write: Any) -> None:
-    """Let `write` fill a file beside `target`, then put it in its place."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        write(partial)
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except OSError as error:
-        raise StoreError(
-            f"The feature store could not write {target}: {error.strerror or error}.",
-            remedy="Make room and check who may write there, then publish again.",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Let one process at a time publish; the system frees the lock of one that dies."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features._published import version_of
 from features.join import Facts, join_as_known
 from features.publish import publish
 from features.store import feature_store, published
@@ -84,7 +85,7 @@ def computed(*celsius: float, known: tuple[float, ...] = (1, 1, 4, 8)) -> Table[
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    with using_settings(home=tmp_path), using_clock(VirtualClock(NOON)):
+    with using_settings(home=tmp_path), using_clock(VirtualClock(NOON + timedelta(days=1))):
         yield tmp_path
 
 
@@ -106,9 +107,10 @@ def test_feasts_own_sdk_lists_the_view_and_reads_the_values_of_our_join(home):
     )
     assert view.tags["digest"] == rows.digest
     assert view.tags["indoor"] == "true"
+    version = {"version": version_of(temperature)}
     assert {f.name: f.tags for f in view.features} == {
-        "celsius": {"sensitivity": "public", "unit": "°C"},
-        "state": {"sensitivity": "internal"},
+        "celsius": {"sensitivity": "public", "unit": "°C", **version},
+        "state": {"sensitivity": "internal", **version},
     }
 
     spine = pa.table(
@@ -142,7 +144,7 @@ def test_publishing_the_same_rows_again_changes_nothing(home):
     first = publish(rows, view=temperature).document
     before = {p: p.stat().st_mtime_ns for p in home.rglob("*") if p.is_file()}
 
-    with using_clock(VirtualClock(NOON + timedelta(days=1))):
+    with using_clock(VirtualClock(NOON + timedelta(days=2))):
         second = publish(rows, view=temperature).document
 
     assert first["changed"] is True
@@ -157,7 +159,7 @@ def test_new_rows_take_the_place_of_the_old_ones(home):
     report = publish(newer, view=temperature).document
 
     source = feature_store().get_feature_view("temperature").batch_source
-    assert source.path == str(home / "features" / "temperature" / f"{newer.digest}.parquet")
+    assert source.path == str(home / "features" / "temperature" / "v0.parquet")
     assert pq.read_table(source.path)["celsius"].to_pylist() == [20.0, 30.0, 21.0, 25.0]
     assert report["changed"] is True
 
@@ -173,11 +175,12 @@ def test_the_report_says_how_fresh_the_view_is(home):
         "view": "temperature",
         "digest": rows.digest,
         "version": report["version"],
+        "number": 0,
         "rows": 4,
         "file": f"{rows.digest}.parquet",
         "newest_event": "2024-05-01T19:00:00+00:00",
         "newest_known": "2024-05-01T20:00:00+00:00",
-        "published_at": "2024-05-01T12:00:00+00:00",
+        "published_at": "2024-05-02T12:00:00+00:00",
     }
 
 

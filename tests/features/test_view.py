@@ -138,10 +138,34 @@ def test_equal_views_are_equal_and_survive_pickling():
             id="a name with capitals and spaces",
         ),
         pytest.param(
-            {"entities": ()},
-            "Feature view 'temperature' has no entity.\n"
-            "  Fix: Say what its rows are about: `entities=(AIRPORT,)`.",
-            id="no entity",
+            {"features": None},
+            "Feature view 'temperature' declares no features.\n"
+            "  Fix: Give a schema class with one annotated column a line, or compute `Windows`.",
+            id="no word of features",
+        ),
+        pytest.param(
+            {"freshness": timedelta(0)},
+            "Feature view 'temperature' is to be 0:00:00 fresh.\n"
+            "  Fix: Use more than zero, or None for no target.",
+            id="fresh at once",
+        ),
+        pytest.param(
+            {"stage": "depricated"},
+            "Feature view 'temperature' is at the unknown stage 'depricated'.\n"
+            "  Fix: Use one of proposed, active, deprecated. Did you mean 'deprecated'?",
+            id="an unknown stage",
+        ),
+        pytest.param(
+            {"replaced_by": "warmth"},
+            "Feature view 'temperature' is active, but 'warmth' replaces it.\n"
+            '  Fix: Say stage="deprecated", or leave `replaced_by` out.',
+            id="replaced while active",
+        ),
+        pytest.param(
+            {"stage": "deprecated", "replaced_by": "temperature"},
+            "Feature view 'temperature' is replaced by itself.\n"
+            "  Fix: Name another view, or leave `replaced_by` out.",
+            id="replaced by itself",
         ),
         pytest.param(
             {"features": ()},
@@ -183,14 +207,16 @@ def test_equal_views_are_equal_and_survive_pickling():
             {"compute": len},
             "Feature view 'temperature' computes with len, which is not a function of a module.\n"
             "  Fix: Write `def compute(source): ...` at the top level of the view's file: its code "
-            "is part of the cache key, and other processes find it by name.",
+            "is part of the cache key, and other processes find it by name. Or give one SELECT "
+            "from the table `source`, or `Windows`.",
             id="a builtin",
         ),
         pytest.param(
             {"compute": lambda table: table},
             "Feature view 'temperature' computes with <lambda>, which is not a function of a "
             "module.\n  Fix: Write `def compute(source): ...` at the top level of the view's file: "
-            "its code is part of the cache key, and other processes find it by name.",
+            "its code is part of the cache key, and other processes find it by name. Or give "
+            "one SELECT from the table `source`, or `Windows`.",
             id="a lambda",
         ),
     ],
