@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from feast import Entity as FeastEntity
@@ -28,13 +27,13 @@ _VALUE_TYPES = {"string": ValueType.STRING, "int": ValueType.INT64}
 
 
 def feast_objects(
-    view: FeatureView, *, file: Path, version: str, tags: dict[str, str]
+    view: FeatureView, *, file: str, version: str, tags: dict[str, str]
 ) -> list[Any]:
     """Return the entities, source, view and service that stand for a view in Feast's registry.
 
     Args:
         view: The view.
-        file: Parquet file of its rows.
+        file: Parquet file of its rows, from the folder of the registry: a home may be moved.
         version: Digest of the view's version. It is on each feature, because Feast numbers a view
             anew when features change, and sees neither ttl nor code.
         tags: What else is to be known of it, such as the digest of its rows.
@@ -50,7 +49,7 @@ def feast_objects(
     ]
     source = FileSource(
         name=f"{view.name}_rows",
-        path=str(file),
+        path=file,
         file_format=ParquetFormat(),
         timestamp_field=view.event_time,
         # Feast compares this one with the decision when asked to filter by it

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import DataError, HeadraceError, LeakageError
+from headrace.errors import DataError, HeadraceError, LeakageError, line_that_raised
 from headrace.schemas import TableSchema
 
 if TYPE_CHECKING:
@@ -68,14 +66,8 @@ def _named(view: FeatureView) -> str:
 def _raised(view: FeatureView, error: Exception) -> str:
     """Return what was raised, and in which line of the view's own file if it got so far."""
     said = f"{_named(view)} raised {type(error).__name__}: {' '.join(str(error).split())}"
-    code = getattr(view.compute, "__code__", None)
-    if code is not None:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [f.lineno for f in frames if f.filename == code.co_filename]
-        if lines:
-            file = "/".join(Path(code.co_filename).parts[-2:])
-            said = f"{said.rstrip('.')}, in {file}, line {lines[-1]}"
-    return said.rstrip(".")
+    place = line_that_raised(error, view.compute) if callable(view.compute) else ""
+    return f"{said.rstrip('.')}, in {place}" if place else said.rstrip(".")
 
 
 def require_known_by_now(table: pa.Table, schema: TableSchema) -> None:

@@ -23,11 +23,13 @@ Stage = typing.Literal["proposed", "active", "deprecated"]
 
 @typing.runtime_checkable
 class Computation(typing.Protocol):
-    """This is a way to compute a view that names its own features, such as `Windows`."""
+    """This is a way to compute a view that names its own features, such as `Windows`.
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The features."""
+    Its rows may be known after now where they say how a value changes by the passing of time alone.
+    """
+
+    def columns_of(self, source: TableSchema) -> tuple[Column, ...]:
+        """Return the features."""
         ...
 
     def rows(self, source: pa.Table, view: FeatureView) -> pa.Table:
@@ -58,7 +60,7 @@ def feature_columns(view: FeatureView) -> tuple[Column, ...]:
                 f"Feature view '{view.name}' declares features beside its windows.",
                 remedy="Leave `features` out: the windows name them.",
             )
-        columns = view.compute.columns
+        columns = view.compute.columns_of(view.source_schema)
     elif given is None:
         raise DefinitionError(
             f"Feature view '{view.name}' declares no features.",

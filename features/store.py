@@ -9,15 +9,18 @@ without Feast, whose import takes seconds.
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
+from features._feast_config import online_config, registry_config
 from features._files import atomically, locked
 from features._published import (
     Published,
     folder_of,
     is_published,
     number_of,
+    profile_file,
     published,
     registry_file,
     rows_file,
@@ -49,12 +52,17 @@ def publish_rows(view: FeatureView, rows: pa.Table, *, digest: str) -> Published
         rows: Its rows, in the view's schema, at least one.
         digest: Digest of the rows.
     """
+    import pyarrow.compute as pc
+
     from headrace.clock import current_clock
 
+    now = current_clock().now()
     with locked(features_folder()):
         done = is_published(view, digest)
         if done is not None:
             return done
+        # windows say ahead how values change by time alone, which makes nothing fresher
+        known = rows.filter(pc.less_equal(rows.column(view.known_time), now))
         record = Published(
             view=view.name,
             digest=digest,
@@ -62,14 +70,15 @@ def publish_rows(view: FeatureView, rows: pa.Table, *, digest: str) -> Published
             number=number_of(view),
             rows=rows.num_rows,
             file=f"{digest}.parquet",
-            newest_event=_newest(rows, view.event_time),
-            newest_known=_newest(rows, view.known_time),
-            published_at=current_clock().now().isoformat(),
+            newest_event=_newest(known, view.event_time),
+            newest_known=_newest(known, view.known_time),
+            published_at=now.isoformat(),
             definition=view.definition(),
         )
         folder_of(view.name).mkdir(parents=True, exist_ok=True)
         if not rows_file(record).is_file():
             _write_parquet(rows, record)
+        _write_profile(view, rows, record)
         _register(view, record)
         # a link: `view@v0` in Feast keeps reading the file of the name that it was made with
         atomically(version_file(record), lambda path: os.link(rows_file(record), path))
@@ -90,15 +99,9 @@ def feature_store() -> FeatureStore:
         project=PROJECT,
         provider="local",
         repo_path=folder,
-        registry={
-            "registry_type": "sql",
-            "path": f"sqlite:///{registry_file()}",
-            "cache_ttl_seconds": 0,
-            # a version of a view has an online table of its own, of the same name as with us
-            "enable_online_feature_view_versioning": True,
-        },
-        offline_store={"type": "duckdb"},
-        online_store={"type": "sqlite", "path": str(folder / "online.db")},
+        registry=registry_config(registry_file()),
+        offline_store={"type": "features.feast_offline.AsofOfflineStore"},
+        online_store=online_config({"type": "sqlite", "path": str(folder / "online.db")}),
         entity_key_serialization_version=3,
     )
     return FeatureStore(config=config)
@@ -138,7 +141,8 @@ def _register(view: FeatureView, record: Published) -> None:
         **({"replaced_by": view.replaced_by} if view.replaced_by else {}),
         **{tag: "true" for tag in view.tags},
     }
-    objects = feast_objects(view, file=version_file(record), version=record.version, tags=tags)
+    file = str(version_file(record).relative_to(features_folder()))
+    objects = feast_objects(view, file=file, version=record.version, tags=tags)
     _number(next(each for each in objects if isinstance(each, FeastView)), record.number, store)
     store.apply(objects)
 
@@ -152,6 +156,14 @@ def _number(registered: FeastView, number: int, store: FeatureStore) -> None:
     }
     if number not in known and number != max(known, default=-1) + 1:
         registered.version = f"v{number}"  # numbers between were materialized, never published
+
+
+def _write_profile(view: FeatureView, rows: pa.Table, record: Published) -> None:
+    from features.statistics import profile_of
+
+    if not profile_file(record).is_file():
+        text = json.dumps(profile_of(view, rows), indent=1)
+        atomically(profile_file(record), lambda path: path.write_text(text, "utf-8"))
 
 
 def _write_parquet(rows: pa.Table, record: Published) -> None:
@@ -174,4 +186,5 @@ def _write_parquet(rows: pa.Table, record: Published) -> None:
 def _newest(rows: pa.Table, column: str) -> str:
     import pyarrow.compute as pc
 
-    return str(pc.max(rows.column(column)).as_py().isoformat())
+    newest = pc.max(rows.column(column)).as_py()
+    return "" if newest is None else str(newest.isoformat())

@@ -19,7 +19,7 @@ HeadraceError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 Fault = Literal["definition", "data", "system"]
@@ -120,10 +120,33 @@ class DamagedArtifactError(StoreError):
     """This artifact on disk is not the one that was written."""
 
 
+def line_that_raised(error: BaseException, function: Callable[..., object]) -> str:
+    """Return "trips/views.py, line 7", the last line of a function's own file that was reached.
+
+    Empty where the function has no Python code, or was not reached.
+    """
+    code = getattr(function, "__code__", None)
+    frame = error.__traceback__
+    line = 0
+    while code is not None and frame is not None:
+        if frame.tb_frame.f_code.co_filename == code.co_filename:
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    if code is None or not line:
+        return ""
+    folder, _, file = code.co_filename.replace("\\", "/").rpartition("/")
+    return f"{folder.rpartition('/')[2]}/{file}, line {line}"
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that somebody may have meant, at most three, the nearest first."""
+    return difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known names, or the list when none is near."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = nearest(name, names)
     if near:
         return f" Did you mean {_or(near)}?"
     if not names:

@@ -41,12 +41,6 @@ def move(folder: Path, *, old: Path, new: Path) -> dict[str, int]:
             done[name] = _move_json(folder / name, table, column, old, new)
     stages = (folder / "spool").rglob("stage.json")
     done["spool"] = sum(_move_text(path, old, new) for path in stages)
-    if (folder / "features" / "registry.db").is_file():
-        from features.relocate import relocate
-
-        done["features/registry.db"] = relocate(
-            folder / "features", old=old / "features", new=new / "features"
-        )
     return {where: count for where, count in done.items() if count}
 
 

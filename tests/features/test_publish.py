@@ -159,8 +159,8 @@ def test_new_rows_take_the_place_of_the_old_ones(home):
     report = publish(newer, view=temperature).document
 
     source = feature_store().get_feature_view("temperature").batch_source
-    assert source.path == str(home / "features" / "temperature" / "v0.parquet")
-    assert pq.read_table(source.path)["celsius"].to_pylist() == [20.0, 30.0, 21.0, 25.0]
+    assert source.path == "temperature/v0.parquet"
+    assert pq.read_table(home / "features" / source.path)["celsius"].to_pylist() == [20.0, 30.0, 21.0, 25.0]
     assert report["changed"] is True
 
 
