@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from features.on_demand import OnDemandView
 from features.view import FeatureView
 from headrace.errors import DefinitionError, UnknownNameError, did_you_mean
 
@@ -37,10 +38,12 @@ class Catalog:
     Args:
         views: The views, by name.
         broken: Modules that could not be imported; their views are missing.
+        on_demand: The on-demand views, by name.
     """
 
     views: tuple[FeatureView, ...]
     broken: tuple[Broken, ...] = field(default=())
+    on_demand: tuple[OnDemandView, ...] = field(default=())
 
     def view(self, name: str) -> FeatureView:
         """Return a view by name.
@@ -83,10 +86,12 @@ def catalog(roots: Sequence[Path] | None = None) -> Catalog:
 
     Raises:
         DefinitionError: Two views have the same name.
+        UnknownNameError: A view is replaced by one that does not exist.
     """
+    from features._search_lifecycle import check_replacements
     from headrace.settings import settings
 
-    found: dict[str, tuple[FeatureView, str]] = {}
+    found: dict[str, tuple[FeatureView | OnDemandView, str]] = {}
     broken = []
     for file in _modules(settings().roots if roots is None else roots):
         try:
@@ -95,7 +100,7 @@ def catalog(roots: Sequence[Path] | None = None) -> Catalog:
             broken.append(Broken(file=_shown(file), reason=f"{type(error).__name__}: {error}"))
             continue
         for value in vars(module).values():
-            if not isinstance(value, FeatureView):
+            if not isinstance(value, FeatureView | OnDemandView):
                 continue
             known, where = found.setdefault(value.name, (value, _shown(file)))
             if known is not value:
@@ -104,8 +109,13 @@ def catalog(roots: Sequence[Path] | None = None) -> Catalog:
                     f"{_shown(file)}.",
                     remedy="Rename one of them.",
                 )
-    views = tuple(found[name][0] for name in sorted(found))
-    return Catalog(views=views, broken=tuple(broken))
+    every = [found[name][0] for name in sorted(found)]
+    check_replacements(every, broken)
+    return Catalog(
+        views=tuple(view for view in every if isinstance(view, FeatureView)),
+        broken=tuple(broken),
+        on_demand=tuple(view for view in every if isinstance(view, OnDemandView)),
+    )
 
 
 class _ByName:
@@ -141,12 +151,16 @@ def _text(view: FeatureView) -> str:
     return " ".join(parts).lower()
 
 
+# of our own package: Feast builds these from their names, and their import takes seconds
+_STORES = {Path(__file__).with_name(name) for name in ("feast_offline.py", "feast_online.py")}
+
+
 def _modules(roots: Sequence[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for root in roots:
         folder = root if root.name == "features" else root / "features"
         for file in sorted(folder.glob("*.py")):
-            if not file.name.startswith("_") and file.resolve() not in seen:
+            if not file.name.startswith("_") and file.resolve() not in seen | _STORES:
                 seen.add(file.resolve())
                 yield file
 

@@ -14,10 +14,13 @@ from headrace.schemas import TableSchema
 from operators._baseline import feature_findings, schema_known, scored, timezone_findings
 from operators._comparison import trained_elsewhere
 from operators._curves import curves_of
+from operators._encoding import encode
 from operators._examples import described
+from operators._importance import growth_without
 from operators._intervals import difference_intervals, metric_intervals
 from operators._metrics import metrics_of
 from operators._slices import slice_intervals
+from operators.scoring import load
 
 S = TypeVar("S", bound=Schema)
 _SLICEABLE = ("string", "category", "bool", "int")
@@ -85,7 +88,9 @@ def evaluate(
         task, on, model, set, rows, blocks, block, timezone, confidence; metrics
         {name: {value, low, high}}; baseline {name: value}, the answer without features, and
         differences {name: {value, low, high}} to it, paired; slices [{column, value, rows,
-        metrics}]; calibration and curves for plots. Where low and high are None, `reason` says why.
+        metrics}]; importance {feature: {value, low, high}}, the growth of the loss when a feature's
+        values are shuffled; calibration and curves for plots. Where low and high are None, `reason`
+        says why.
 
     Raises:
         DataError: The test set is empty, lacks a feature, or has null labels.
@@ -115,6 +120,9 @@ def evaluate(
         ),
         "slices": slice_intervals(
             card, frame, target, score, blocks, columns=slices, confidence=confidence
+        ),
+        "importance": growth_without(
+            load(model), encode(frame, card), target, blocks, confidence=confidence
         ),
         "calibration": calibration,
         "curves": curves,

@@ -44,6 +44,16 @@ def test_the_evaluation_has_metrics_with_intervals_and_differences_to_the_baseli
     assert set(evaluation["curves"]) == {"roc", "precision_recall"}
 
 
+def test_each_feature_has_the_growth_of_the_loss_when_its_values_are_shuffled(data, selected):
+    importance = evaluate(selected, data.test).document["importance"]
+
+    wind, weekend = importance["wind"], importance["weekend"]
+    assert set(importance) == {"wind", "hour", "carrier", "weekend"}
+    assert max(importance, key=lambda name: importance[name]["value"]) == "wind"
+    assert 0 < wind["low"] < wind["value"] < wind["high"]
+    assert weekend["low"] < 0 < weekend["high"]  # it tells nothing of these trips
+
+
 def test_slices_have_rows_and_intervals_of_their_own(data, selected):
     evaluation = evaluate(selected, data.test, slices=["carrier", "weekend"]).document
 

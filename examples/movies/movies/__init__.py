@@ -1,0 +1,1 @@
+"""This package predicts whether a viewer will like a film, from 100,004 ratings of MovieLens."""

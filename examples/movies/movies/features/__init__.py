@@ -1,0 +1,1 @@
+"""This package holds what is known about viewers and films: one feature view a file."""

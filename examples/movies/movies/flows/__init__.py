@@ -1,0 +1,1 @@
+"""This package holds what runs: one flow a file."""
