@@ -18,7 +18,7 @@ endif
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-browser test-lengthy check fmt bench stop clean constraints
+.PHONY: help setup run test test-browser test-services test-lengthy check fmt bench stop clean constraints
 
 help: ## show this
 	@echo "Headrace. What you can make:"
@@ -64,6 +64,22 @@ test-browser: setup ## launch, watch, approve and compare runs in a real Chromiu
 	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt \
 	  -r pyproject.toml --extra browser
 	$(BIN)/python -m pytest tests/browser
+
+test-services: setup ## features in Redis and PostgreSQL, started by the tests from Debian's packages
+	@missing=; \
+	  command -v redis-server >/dev/null 2>&1 || missing="$$missing redis-server"; \
+	  command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	    missing="$$missing postgresql"; \
+	  [ -z "$$missing" ] || { \
+	  [ "$$(id -u)" = 0 ] && sudo= || sudo="sudo -n"; \
+	  $$sudo apt-get update -q && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+	    apt-get install -q -y --no-install-recommends $$missing; } || { \
+	  echo "There is no$$missing here, and it cannot be installed from here."; \
+	  echo "  Fix: install it (Debian: apt-get install$$missing, as root)."; exit 1; } >&2
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt \
+	  -r pyproject.toml --extra services
+	$(BIN)/python -m pytest tests/services -m services
 
 check: setup ## format, lint, types, contracts, architecture; no server, under two minutes
 	$(BIN)/ruff format --check .

@@ -11,6 +11,7 @@ from feast import FeatureView as FeastView
 from feast.data_format import ParquetFormat
 from feast.types import Bool, FeastType, Float64, Int64, String, UnixTimestamp
 
+from features._feast_push import push_source
 from features.view import FeatureView
 from headrace.schemas import Column, DType
 
@@ -26,9 +27,7 @@ _TYPES: dict[DType, FeastType] = {
 _VALUE_TYPES = {"string": ValueType.STRING, "int": ValueType.INT64}
 
 
-def feast_objects(
-    view: FeatureView, *, file: str, version: str, tags: dict[str, str]
-) -> list[Any]:
+def feast_objects(view: FeatureView, *, file: str, version: str, tags: dict[str, str]) -> list[Any]:
     """Return the entities, source, view and service that stand for a view in Feast's registry.
 
     Args:
@@ -60,7 +59,7 @@ def feast_objects(
     registered = FeastView(
         name=view.name,
         entities=entities,
-        source=source,
+        source=push_source(view, source) if view.stream else source,
         schema=[
             *(Field(name=e.column, dtype=_TYPES[e.dtype]) for e in view.entities),
             *(_field(column, version) for column in view.columns),

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from features._online_encode import ENCODERS
-from features._online_keys import KEY_PARTS, KEY_WANTED, key_prefix
+from features._online_keys import ENTITYLESS, KEY_PARTS, KEY_WANTED, key_prefix
 from features._online_times import feast_seconds, shown
 from features.view import FeatureView
 from headrace.errors import DataError, LeakageError
@@ -47,7 +47,7 @@ class RowEncoder:
         self._view = view.name
         self._columns = [*view.keys, *(c.name for c in view.columns)]
         self._width = len(self._columns) + 2
-        self._prefix = key_prefix(view.keys)
+        self._prefix = key_prefix(view.keys) if view.keys else ENTITYLESS
         self._keys = [
             (view.keys.index(e.column), e.dtype, KEY_PARTS[e.dtype])
             for e in sorted(view.entities, key=lambda e: e.column)

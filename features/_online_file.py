@@ -39,16 +39,16 @@ class OnlineFile:
                 remedy="Check the folder and who may write there, then try again.",
             ) from error
         with self._translated():
-            self._connection = sqlite3.connect(
+            self.connection = sqlite3.connect(
                 path, isolation_level=None, timeout=wait_seconds, check_same_thread=False
             )
             try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                self._connection.execute("PRAGMA synchronous = NORMAL")
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                self.connection.execute("PRAGMA synchronous = NORMAL")
             except sqlite3.Error:
-                self._connection.close()
+                self.connection.close()
                 raise
-        self.execute = self._connection.execute
+        self.execute = self.connection.execute
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -63,14 +63,14 @@ class OnlineFile:
                 yield
                 self.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # SQLite itself ends some that fail
+                if self.connection.in_transaction:  # SQLite itself ends some that fail
                     self.execute("ROLLBACK")
                 raise
 
     def close(self) -> None:
         """Close the file."""
         with self.lock:
-            self._connection.close()
+            self.connection.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

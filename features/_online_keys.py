@@ -51,6 +51,10 @@ def int_key(value: Any) -> bytes:
     return _pack_int(_INT64, 8, value)
 
 
+# what Feast gives a view without entities: a column of its own, with an empty text in it
+DUMMY = "__dummy_id"
+ENTITYLESS = key_prefix((DUMMY,)) + text_key("")
+
 # by the type of a key column
 KEY_PARTS: dict[str, Callable[[Any], bytes]] = {"string": text_key, "int": int_key}
 KEY_WANTED = {"string": "a text", "int": "an integer of 64 bits"}

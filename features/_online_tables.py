@@ -1,34 +1,75 @@
 """This module holds the tables of the online store: their names and the statements on them.
 
-A view has two tables in a space. `<space>_<view>` is the one that Feast's SQLite online store
-makes: a row for each entity and feature, times in whole seconds. `<space>_<view>.facts` says for
-each entity which fact of the view its values are, in microseconds: a name that no view can have.
-`headrace.views` says whose each table is.
+A version of a view has two tables in a space. `<space>_<view>`, for the first, or
+`<space>_<view>_v<N>` is the one that Feast's SQLite online store makes: a row for each entity and
+feature, times in whole seconds. `<space>_<view>.facts` says for each entity which fact of the view
+its values are, in microseconds: a name that no view can have. `headrace.views` says whose each
+table is, and whether it is whole.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from headrace.errors import DamagedArtifactError, StoreError
 
+Execute = Callable[..., Any]  # as `sqlite3.Connection.execute`
 LIVE = "headrace"  # the space that live decisions read, and the Feast project of our registry
 
-CREATE_CATALOGUE = (
-    'CREATE TABLE IF NOT EXISTS "headrace.views" '
-    "(name TEXT PRIMARY KEY, space TEXT NOT NULL, view TEXT NOT NULL) WITHOUT ROWID"
-)
-CLAIM = 'INSERT OR IGNORE INTO "headrace.views" (name, space, view) VALUES (?, ?, ?)'
 OWNER = 'SELECT space, view FROM "headrace.views" WHERE name = ?'
 OWNED = 'SELECT name FROM "headrace.views" WHERE space = ? ORDER BY name'
 IS_THERE = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+_STATE = 'SELECT space, view, number, whole FROM "headrace.views" WHERE name = ?'
 
 
-def table_name(space: str, view: str) -> str:
+@dataclass(frozen=True, slots=True)
+class State:
+    """This is whose a table is, and how it is.
+
+    Args:
+        space: The online space.
+        view: Name of the view.
+        number: Number of the view's version.
+        whole: Whether all rows of that version are in it, so that it may be read.
+    """
+
+    space: str
+    view: str
+    number: int
+    whole: bool
+
+
+def state_of(execute: Execute, table: str) -> State | None:
+    """Return whose a table is, None when nobody of ours claimed it.
+
+    Args:
+        execute: Runs a statement on the file.
+        table: Name of the table with the values.
+
+    Raises:
+        sqlite3.OperationalError: There is no catalogue in the file, or it cannot be read.
+    """
+    try:
+        found = execute(_STATE, (table,)).fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such column" not in str(error):
+            raise
+        # a file of before versions: all in it are the first ones, and whole
+        found = execute(OWNER, (table,)).fetchone()
+        found = None if found is None else (*found, 0, True)
+    if found is None:
+        return None
+    space, view, number, whole = found
+    return State(space, view, number, bool(whole))
+
+
+def table_name(space: str, view: str, number: int = 0) -> str:
     """Return the name of the table that Feast reads for a view in the project `space`."""
-    return f"{space}_{view}"
+    return f"{space}_{view}" if number == 0 else f"{space}_{view}_v{number}"
 
 
 def facts_name(table: str) -> str:
@@ -56,9 +97,30 @@ def create_facts(table: str) -> str:
     )
 
 
+def columns_of(table: str) -> str:
+    """Return the statement that lists the columns of a table; the second of each row is a name."""
+    return f"PRAGMA table_info({_quoted(table)})"
+
+
+def select_times(table: str) -> str:
+    """Return the statement that finds each entity's times in a table that Feast's store wrote.
+
+    Rows are (entity key, event time, created time), in Feast's seconds; created may be null.
+    """
+    return (
+        f"SELECT entity_key, max(event_ts), max(created_ts) FROM {_quoted(table)} "  # noqa: S608
+        "WHERE event_ts IS NOT NULL GROUP BY entity_key"
+    )
+
+
 def drop_facts(table: str) -> str:
     """Return the statement that forgets the facts of a view whose values are gone."""
     return f"DROP TABLE IF EXISTS {_quoted(facts_name(table))}"
+
+
+def drop_values(table: str) -> str:
+    """Return the statement that drops the table of a version of a view."""
+    return f"DROP TABLE IF EXISTS {_quoted(table)}"
 
 
 def delete_all(table: str) -> tuple[str, str]:
@@ -89,6 +151,47 @@ def select_fact(table: str) -> str:
     """Return the statement that finds an entity's fact: event time, known time, digest."""
     name = _quoted(facts_name(table))
     return f"SELECT event_us, known_us, digest FROM {name} WHERE entity_key = ?"  # noqa: S608
+
+
+def newest_key(table: str) -> str:
+    """Return the statement that finds the largest entity key of a view, null for none."""
+    return f"SELECT max(entity_key) FROM {_quoted(facts_name(table))}"  # noqa: S608
+
+
+def count_entities(table: str) -> str:
+    """Return the statement that counts the entities of a view."""
+    return f"SELECT count(*) FROM {_quoted(facts_name(table))}"  # noqa: S608
+
+
+def select_facts(table: str, count: int) -> str:
+    """Return the statement that finds the facts of so many entities, as `select_fact` with key."""
+    name, marks = _quoted(facts_name(table)), ", ".join("?" * count)
+    return (
+        f"SELECT entity_key, event_us, known_us, digest FROM {name} "  # noqa: S608
+        f"WHERE entity_key IN ({marks})"
+    )
+
+
+def select_values(table: str, count: int, features: Sequence[str] | None) -> str:
+    """Return the statement that reads features of so many entities, of Feast's table alone.
+
+    Parameters: the entity keys, then the names of the features. Rows are (entity key, feature name,
+    value, event time).
+    """
+    named = "" if features is None else f" AND feature_name IN ({', '.join('?' * len(features))})"
+    return (
+        f"SELECT entity_key, feature_name, value, event_ts FROM {_quoted(table)} "  # noqa: S608
+        f"WHERE entity_key IN ({', '.join('?' * count)}){named}"
+    )
+
+
+def delete_other_features(table: str, features: Sequence[str]) -> str:
+    """Return the statement that removes an entity's other features. Parameter: entity key."""
+    kept = ", ".join(_text(name) for name in features)
+    return (
+        f"DELETE FROM {_quoted(table)} "  # noqa: S608
+        f"WHERE entity_key = ? AND feature_name NOT IN ({kept})"
+    )
 
 
 def upsert_values(table: str, features: Sequence[str]) -> str:

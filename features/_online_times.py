@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -21,6 +22,12 @@ def feast_seconds(instant: int) -> int:
     """
     naive = datetime(1970, 1, 1) + timedelta(microseconds=instant)
     return int(naive.timestamp())
+
+
+def from_feast_seconds(seconds: int) -> int:
+    """Return the instant, in microseconds since 1970, that a time of Feast's stands for."""
+    naive = datetime.fromtimestamp(seconds)
+    return instant_of(naive.replace(tzinfo=UTC))
 
 
 def shown(instant: int) -> str:

@@ -7,9 +7,7 @@ For a row with decision time D and a view's rows with event time E and known tim
     and none if the match expired before D.
 
 So a correction that arrives later never leaks, and a late row about an old event never hides a
-newer one. An ASOF join on K alone would give the row known *last*, not the newest event. It becomes
-exact once the rows that can never be a match are left out: in the order in which rows became known,
-those whose event is older than one known already. What is left grows in K and E together.
+newer one. An ASOF join on K alone would give the row known *last*, not the newest event.
 """
 
 from __future__ import annotations
@@ -17,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from features._join_inputs import Facts, decisions_of, known_of
+from features._join_inputs import Facts, instants, require_same_type
+from features._join_search import NO_MATCH, Search
 from headrace.errors import BoundaryError
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Ints = npt.NDArray[np.int64]
-
-NO_MATCH = -1
 
 __all__ = ["NO_MATCH", "Facts", "join_as_known", "match_as_known", "take"]
 
@@ -48,18 +45,24 @@ def match_as_known(spine: pa.Table, facts: Facts, *, at: str) -> Ints:
     Raises:
         BoundaryError: A time has no zone or is no time, or keys differ in type.
     """
-    import duckdb
     import numpy as np
+    import pyarrow.compute as pc
 
-    decisions, known_facts = decisions_of(spine, facts, at), known_of(facts)
-    found = np.full(spine.num_rows, NO_MATCH, dtype=np.int64)
-    if not spine.num_rows or not facts.rows.num_rows:
-        return found
-    with duckdb.connect() as connection:
-        connection.register("decisions", decisions)
-        connection.register("facts", known_facts)
-        pairs = connection.sql(_query(len(facts.keys))).fetchnumpy()
-    found[pairs["decision"]] = pairs["fact"]
+    for key in facts.keys:
+        require_same_type(spine, facts, key)
+    rows = facts.rows
+    decided = instants(spine, at, round_up=False)
+    known = instants(rows, facts.known_time, round_up=True)
+    event = instants(rows, facts.event_time, round_up=False)
+    search = Search([spine.column(key) for key in facts.keys], decided)
+    keys = [rows.column(key) for key in facts.keys]
+    search.add(keys, event=event, usable=known, known=known)
+    found, _ = search.found()
+    if facts.expires is not None:
+        matched = np.flatnonzero(found != NO_MATCH)
+        expires = instants(rows, facts.expires, round_up=False).take(found[matched])
+        late = pc.less(expires, decided.take(matched)).fill_null(False)
+        found[matched[late.to_numpy()]] = NO_MATCH
     return found
 
 
@@ -95,28 +98,3 @@ def take(rows: pa.Table, positions: Ints) -> dict[str, pa.Array | pa.ChunkedArra
 
     indices = pa.array(positions, mask=positions == NO_MATCH)
     return {name: rows.column(name).take(indices) for name in rows.column_names}
-
-
-def _query(keys: int) -> str:
-    names = [f"key_{i}" for i in range(keys)]
-    key_list = ", ".join(names)
-    same_key = " AND ".join(f"decisions.{n} = useful.{n}" for n in names)
-    # newest: the newest event known by then; where it is a row's own, the row improves on all
-    # before it. Rows known at the same moment: the last of them in this order is the one to use.
-    return f"""
-        WITH ordered AS (
-            SELECT *,
-                max(event) OVER known_so_far AS newest,
-                lead(known) OVER (PARTITION BY {key_list} ORDER BY known, event, fact) AS next_known
-            FROM facts
-            WINDOW known_so_far AS (
-                PARTITION BY {key_list} ORDER BY known, event, fact ROWS UNBOUNDED PRECEDING
-            )
-        ), useful AS (
-            SELECT * FROM ordered
-            WHERE event >= newest AND next_known IS DISTINCT FROM known
-        )
-        SELECT decision, fact
-        FROM decisions ASOF JOIN useful ON {same_key} AND decisions.decided >= useful.known
-        WHERE useful.expires IS NULL OR useful.expires >= decisions.decided
-    """  # noqa: S608  the text is made of numbered names only

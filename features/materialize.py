@@ -1,17 +1,70 @@
-"""This operator brings the online store up to date with a view's rows, as known at a moment."""
+"""This operator brings the online store up to date with a view's rows, as known at a moment.
+
+It writes in batches, so that millions of rows need little memory, and goes on where it was stopped.
+Rows known since the last time are enough, as long as those known by then are still the same. A new
+version of a view is filled beside the old one, and read once it is whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from features._rows_fit import columns_missing
-from features.catalog import ViewOrName
+from features.catalog import ViewOrName, catalog
 from features.view import EXPIRES
 from headrace import Report, Table, operator
 from headrace.calls import Finding, PlannedCall
-from headrace.errors import DataError, DefinitionError, ParameterError
+from headrace.clock import as_us, current_clock, from_us
+from headrace.errors import DataError, DefinitionError, ParameterError, StoreError
+from headrace.recording import say
+
+if TYPE_CHECKING:
+    from features._online_layout import Layout
+    from features._online_source import RowSource
+
+__all__ = ["Materialization", "materialize", "materialize_published"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Materialization:
+    """This is what `materialize` did.
+
+    Args:
+        passed: True, as in every report: what cannot be materialized raises.
+        changed: Whether anything online changed.
+        view: Name of the view.
+        space: The online space.
+        until: As known at this moment, ISO 8601.
+        rows: How many rows were known by then.
+        entities: Of how many entities; of what was online before, when rows since then sufficed.
+        written: How many entities got a row that the store had not.
+        older: For how many the store had a newer event.
+        same: How many had their row already.
+        number: Number of the view's version.
+        since: Rows known by this moment were online already; None when all were looked at.
+        resumed: Whether it went on with what was stopped before.
+    """
+
+    passed: bool = True
+    changed: bool
+    view: str
+    space: str
+    until: str
+    rows: int
+    entities: int
+    written: int
+    older: int
+    same: int
+    number: int
+    since: str | None
+    resumed: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON-like data."""
+        return asdict(self)
 
 
 def rows_fit(call: PlannedCall) -> Sequence[Finding]:
@@ -26,6 +79,7 @@ def materialize(
     view: ViewOrName,
     until: datetime | None = None,
     space: str = "headrace",
+    full: bool = False,
 ) -> Report:
     """Write each entity's newest row into the online store; the same rows change nothing.
 
@@ -36,23 +90,27 @@ def materialize(
         view: The view, or its name in the catalogue.
         until: Rows known later than this moment are left out; None for now.
         space: The online space: "headrace" for live decisions.
+        full: Whether to look at all rows again. Without it, rows known since the last time are
+            enough where those known by then are still the same.
 
     Returns:
         The view and space; until when it was known; how many `rows` and `entities` there were by
         then; how many entities were `written`, were `older` than what the store has, or the `same`;
-        and whether this call `changed` anything.
+        and whether this call `changed` anything. The notes say the version's `number`, `since` when
+        rows were needed, and whether what was stopped was `resumed`.
 
     Raises:
-        DataError: There are no rows, or one cannot be stored.
+        DataError: There are no rows, or one cannot be stored; nothing is written.
         BoundaryError: The rows do not fit the view.
         LeakageError: `until` lies in the future, and so do rows.
-        StoreError: The store cannot be written; nothing is.
+        ParameterError: `until` lies in the future, or has no zone.
+        StoreError: The store cannot be written. What was readable stays so, and the next call goes
+            on where this one stopped.
     """
-    import pyarrow.compute as pc
-
-    from features._online_rows import conformed, latest_as_known
-    from features.online import OnlineStore, online_file
-    from headrace.clock import current_clock
+    from features._online_layout import layout_of
+    from features._online_rows import conformed
+    from features._online_source import rows_of_table
+    from features._published import number_of
 
     if isinstance(view, str):  # pragma: no cover - the call has put the view in the name's place
         raise DefinitionError(
@@ -63,28 +121,115 @@ def materialize(
             f"View '{view.name}' has no rows to materialize.",
             remedy="Look at its source; what is online already stays as it is.",
         )
-    moment = current_clock().now() if until is None else until
-    if moment.tzinfo is None:
+    moment = _moment(until)
+    table = conformed(view, view_rows.arrow())
+    layout = layout_of(view)
+    with rows_of_table(layout, table) as source:
+        done = _brought_up(layout, number_of(view), source, moment, space=space, full=full, say=say)
+    document = done.document()
+    notes = {name: document.pop(name) for name in ("number", "since", "resumed")}
+    return Report.of(document, notes=notes)
+
+
+def materialize_published(
+    reference: str,
+    *,
+    until: datetime | None = None,
+    full: bool = False,
+    space: str = "headrace",
+    say: Callable[[str], None] = say,
+) -> Materialization:
+    """Bring the online store up to date with what is published of a view.
+
+    The published file is read in parts: memory stays the same however many rows it has.
+
+    Args:
+        reference: Name of the view, "view@v0" for an earlier version of it.
+        until: Rows known later than this moment are left out; None for now.
+        full: Whether to look at all rows again; see `materialize`.
+        space: The online space: "headrace" for live decisions.
+        say: Told how far it is.
+
+    Raises:
+        UnknownNameError: There is no such view, or it has no such version.
+        StoreError: Nothing is published of it, or the store cannot be written.
+        DataError: A row cannot be stored; nothing is written.
+        ParameterError: `until` lies in the future, or has no zone.
+    """
+    from features._online_layout import published_layout
+    from features._online_source import rows_of_file
+    from features._published import published, rows_file
+    from features._versions import parse_reference
+
+    moment = _moment(until)
+    record = published(reference)
+    if record is None:
+        catalog().view(parse_reference(reference)[0])  # refuses a name that no view has
+        raise StoreError(
+            f"Nothing is published of view '{reference}', so that there is nothing to materialize.",
+            remedy="Run the flow that publishes it.",
+        )
+    layout = published_layout(record)
+    with rows_of_file(layout, rows_file(record)) as source:
+        return _brought_up(layout, record.number, source, moment, space=space, full=full, say=say)
+
+
+def _moment(until: datetime | None) -> datetime:
+    now = current_clock().now()
+    if until is None:
+        return now
+    if until.tzinfo is None:
         raise ParameterError(
-            f"The argument 'until' is {moment.isoformat()}, a time without a zone.",
+            f"The argument 'until' is {until.isoformat()}, a time without a zone.",
             remedy="Say the zone, for example with tzinfo=UTC.",
         )
-    table = conformed(view, view_rows.arrow())
-    latest = latest_as_known(view, table, moment)
-    with OnlineStore(online_file(), space) as store:
-        pushed = store.push(view, latest)
-    known = pc.sum(pc.less_equal(table.column(view.known_time), moment)).as_py() or 0
-    return Report.of(
-        {
-            "passed": True,
-            "changed": pushed.written > 0,
-            "view": view.name,
-            "space": space,
-            "until": moment.isoformat(),
-            "rows": known,
-            "entities": pushed.rows,
-            "written": pushed.written,
-            "older": pushed.older,
-            "same": pushed.same,
-        }
+    return until
+
+
+def _brought_up(
+    layout: Layout,
+    number: int,
+    source: RowSource,
+    until: datetime,
+    *,
+    space: str,
+    full: bool,
+    say: Callable[[str], None],
+) -> Materialization:
+    from features._materialize_run import Target, bring_up
+    from features._view_rules import require_name
+    from features.online import online_file
+
+    require_name("Online space", space)
+    target = Target(layout=layout, number=number, space=space, path=online_file())
+    now = current_clock().now()
+    until_us, now_us = as_us(until), as_us(now)
+    source.check(until_us, now_us)
+    if until > now:
+        raise ParameterError(
+            f"The argument 'until' is {until.isoformat()}, in the future: now it is "
+            f"{now.isoformat()}.",
+            remedy="Leave it out, or name a moment that has come.",
+        )
+    done = bring_up(
+        target,
+        source,
+        until_us=until_us,
+        now_us=now_us,
+        full=full,
+        say=lambda text: say(f"materialize {layout.name}: {text}"),
+    )
+    return Materialization(
+        changed=done.written > 0,
+        view=layout.name,
+        space=space,
+        until=until.isoformat(),
+        rows=done.rows,
+        entities=done.entities,
+        written=done.written,
+        older=done.older,
+        same=done.same,
+        number=number,
+        since=None if done.since_us is None else from_us(done.since_us).isoformat(),
+        resumed=done.resumed,
     )

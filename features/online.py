@@ -15,11 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from features import _online_catalogue as catalogue
 from features import _online_tables as tables
 from features._online_encoded import Encoded, Row, RowEncoder, newest
 from features._online_file import OnlineFile
 from features._online_rows import conformed, latest_as_known, plain_rows
 from features._online_times import instant_of
+from features._published import number_of
 from features._view_rules import require_name
 from features.view import FeatureView
 from headrace.clock import current_clock
@@ -62,7 +64,8 @@ class OnlineStore:
     """This writes one space of the online store; threads take turns.
 
     A crash of the process loses nothing that was pushed; a power failure may lose the last pushes,
-    which `materialize` brings back.
+    which `materialize` brings back. Rows go to the version that a view has now; beside an earlier
+    version that is online, a new one is read only once it is materialized.
 
     Args:
         path: The file; it is made when it does not exist.
@@ -150,7 +153,7 @@ class OnlineStore:
         return self._write(plain, again=True)
 
     def clear(self) -> None:
-        """Remove all rows of this space, of every view."""
+        """Remove all rows of this space, of every view and version."""
         with self._file.transaction():
             self._empty()
 
@@ -182,7 +185,12 @@ class OnlineStore:
             with self._file.transaction():
                 if again:
                     self._empty()
-                return [self._push(ready, rows) for ready, rows in work]
+                for ready, _ in work:
+                    self._claim(ready, whole=True if again else None)
+                pushed = [self._push(ready, rows) for ready, rows in work]
+            for ready, _ in work:
+                ready.claimed = True
+            return pushed
 
     def _push(self, ready: _ReadyView, rows: Sequence[Encoded]) -> Pushed:
         execute = self._file.execute
@@ -197,39 +205,25 @@ class OnlineStore:
         return Pushed(rows=len(rows), written=written, older=len(rows) - written - same)
 
     def _ready(self, view: FeatureView) -> _ReadyView:
-        """Return what is needed to write a view, after making its tables."""
         ready = self._views.get(view.name)
-        if ready is not None and ready.view is view:
-            return ready
-        ready = _ReadyView(self._space, view)
-        with self._file.transaction():
-            self._make_tables(ready)
-        self._views[view.name] = ready
+        if ready is None or ready.view is not view:
+            ready = self._views[view.name] = _ReadyView(self._space, view)
         return ready
 
-    def _make_tables(self, ready: _ReadyView) -> None:
-        execute, table = self._file.execute, ready.table
-        execute(tables.CREATE_CATALOGUE)
-        mine = (self._space, ready.view.name)
-        owner = execute(tables.OWNER, (table,)).fetchone()
-        if owner not in (None, mine):
-            raise DefinitionError(
-                f"View '{mine[1]}' in the online space '{mine[0]}' would share its table "
-                f"'{table}' with view '{owner[1]}' in the space '{owner[0]}'.",
-                remedy="Use another name for the space.",
-            )
-        if not execute(tables.IS_THERE, (table,)).fetchone()[0]:
-            execute(tables.drop_facts(table))  # Feast has dropped the values that they are about
-        execute(tables.create_values(table))
-        execute(tables.create_facts(table))
-        execute(tables.CLAIM, (table, *mine))
+    def _claim(self, ready: _ReadyView, *, whole: bool | None) -> None:
+        """Make the view's tables unless they are there; another process may have removed them."""
+        execute = self._file.execute
+        if not ready.claimed or tables.state_of(execute, ready.table) is None:
+            catalogue.claim(execute, self._space, ready.view.name, ready.number, whole=whole)
 
     def _empty(self) -> None:
         execute = self._file.execute
-        execute(tables.CREATE_CATALOGUE)
+        catalogue.prepare(execute)
         for (table,) in execute(tables.OWNED, (self._space,)).fetchall():
-            for statement in tables.delete_all(table):
-                execute(statement)
+            if execute(tables.IS_THERE, (table,)).fetchone()[0]:  # Feast may have dropped it
+                for statement in tables.delete_all(table):
+                    execute(statement)
+            catalogue.forget(execute, table)
 
 
 class _ReadyView:
@@ -237,7 +231,9 @@ class _ReadyView:
 
     def __init__(self, space: str, view: FeatureView) -> None:
         self.view = view
-        self.table = tables.table_name(space, view.name)
+        self.claimed = False  # whether its tables were made sure of
+        self.number = number_of(view)
+        self.table = tables.table_name(space, view.name, self.number)
         self.encoder = RowEncoder(view)
         self.upsert_fact = tables.upsert_fact(self.table)
         self.select_fact = tables.select_fact(self.table)

@@ -37,7 +37,15 @@ if TYPE_CHECKING:
     from feast import FeatureView as FeastView
 
 PROJECT = "headrace"
-__all__ = ["PROJECT", "Published", "feature_store", "is_published", "publish_rows", "published"]
+__all__ = [
+    "PROJECT",
+    "Published",
+    "feature_store",
+    "is_published",
+    "number_in_feast",
+    "publish_rows",
+    "published",
+]
 _METRICS_FOLDER = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
 
 
@@ -89,8 +97,7 @@ def publish_rows(view: FeatureView, rows: pa.Table, *, digest: str) -> Published
 def feature_store() -> FeatureStore:
     """Open Feast's own feature store on our registry; the import takes seconds.
 
-    Historical reads of known-time data need `filter_by_created_timestamp=True`: without it Feast
-    takes rows that were not known yet.
+    Its historical reads take what was known at each moment, and its online reads what is whole.
     """
     FeatureStore, RepoConfig = _feast()
     folder = features_folder()
@@ -101,7 +108,16 @@ def feature_store() -> FeatureStore:
         repo_path=folder,
         registry=registry_config(registry_file()),
         offline_store={"type": "features.feast_offline.AsofOfflineStore"},
-        online_store=online_config({"type": "sqlite", "path": str(folder / "online.db")}),
+        online_store=online_config(
+            {
+                "type": "features.feast_online.BulkSqliteOnlineStore",
+                "path": str(folder / "online.db"),
+            }
+        ),
+        # a new version is seen by readers when it is whole
+        batch_engine={"type": "features.feast_online.WholeVersionsEngine"},
+        # Feast would turn all rows into Python objects at once
+        materialization={"online_write_batch_size": 10_000, "pull_latest_features": True},
         entity_key_serialization_version=3,
     )
     return FeatureStore(config=config)
@@ -130,6 +146,7 @@ def _register(view: FeatureView, record: Published) -> None:
     store = feature_store()
     from feast import FeatureView as FeastView
 
+    from features._feast_file import write_feast_file
     from features._feast_objects import feast_objects
 
     tags = {
@@ -143,12 +160,21 @@ def _register(view: FeatureView, record: Published) -> None:
     }
     file = str(version_file(record).relative_to(features_folder()))
     objects = feast_objects(view, file=file, version=record.version, tags=tags)
-    _number(next(each for each in objects if isinstance(each, FeastView)), record.number, store)
+    number_in_feast(
+        next(each for each in objects if isinstance(each, FeastView)), record.number, store
+    )
     store.apply(objects)
+    write_feast_file(store)
 
 
-def _number(registered: FeastView, number: int, store: FeatureStore) -> None:
-    """Let Feast give a view our number; left alone it forgets it when only words change."""
+def number_in_feast(registered: FeastView, number: int, store: FeatureStore) -> None:
+    """Let Feast give a view our number; left alone it forgets it when only words change.
+
+    Args:
+        registered: The view in Feast's terms, before it is applied.
+        number: Our number of its version.
+        store: Feast's store.
+    """
     registered.current_version_number = number
     known = {
         version["version_number"]

@@ -6,13 +6,17 @@ computed would come from the cache now; changed code or data makes it run again,
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.clock import current_clock
 from headrace.errors import HeadraceError, ParameterError
+from headrace.settings import settings
 
 if TYPE_CHECKING:
     from headrace.execution import FlowRun, Session
@@ -74,6 +78,34 @@ class PartitionOutcome:
     seconds: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
     message: str = ""
+
+
+@contextlib.contextmanager
+def alone(flow: str) -> Iterator[None]:
+    """Let one backfill of a flow at a time run in this home; the lock ends with the process.
+
+    Args:
+        flow: Name of the flow.
+
+    Raises:
+        ParameterError: Another one runs.
+    """
+    folder = settings().run_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f"backfill-{flow}.lock", "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise ParameterError(
+                f"Flow '{flow}' is being filled back already, by process {lock.read().strip()}.",
+                remedy="Wait for it, or end it, and start again: what is done is kept. "
+                "`--dry-run` says what is left.",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 def asked_for(flow: Flow[..., Any], text: str, others: Mapping[str, Any]) -> list[PartitionRun]:

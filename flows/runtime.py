@@ -11,12 +11,13 @@ from uuid import UUID
 
 from flows._orchestration import asking
 from flows._orchestration.asking import collect_answers, unanswered, wait_for_answer
-from flows._orchestration.presence import is_absence, server_lost
+from flows._orchestration.presence import answer_at, is_absence, server_lost
 from flows._orchestration.task_runs import TaskRuns
 from flows._orchestration.watching import PrefectObserver, emit
 from flows._services.environment import apply_client_environment
 from headrace.errors import HeadraceError, ServiceError
 from headrace.execution import FlowRun, Observer, Session, run_plan
+from headrace.execution.needs import require_needs
 from headrace.settings import settings
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def _carried_out(
     checked = flow.parameters.check(arguments)
     plan = flow.plan_with(checked, seed=seed).require_sound()
     require_servers()
+    require_needs(plan)  # before Prefect knows of a run
     apply_client_environment()
     from prefect.flow_engine import run_flow as run_in_prefect
     from prefect.settings import get_current_settings
@@ -159,10 +161,12 @@ def _created(known: prefect.Flow[..., Any], parameters: dict[str, Any]) -> Prefe
     from prefect.client.orchestration import get_client
     from prefect.states import Pending
 
+    # as Prefect would write them, whose way to do so imports FastAPI
+    plain = {name: value.model_dump(mode="json") for name, value in parameters.items()}
     with get_client(sync_client=True) as client:
         return client.create_flow_run(
             known,
-            parameters=known.serialize_parameters(parameters),
+            parameters=plain,
             tags=[TAG],
             state=Pending(),
         )
@@ -214,17 +218,12 @@ def require_servers() -> None:
     Raises:
         ServiceError: One of them does not.
     """
-    import httpx
-
     configured = settings()
     for title, address in (
         ("Prefect", f"{configured.prefect_api_url}/health"),
         ("MLflow", f"{configured.mlflow_url}/health"),
     ):
-        try:
-            answer = str(httpx.get(address, timeout=10, trust_env=False).status_code)
-        except httpx.HTTPError as error:
-            answer = type(error).__name__
+        answer = answer_at(address)
         if answer != "200":
             raise ServiceError(
                 f"The {title} server at {address.rsplit('/', 1)[0]} does not answer ({answer}).",
@@ -307,15 +306,9 @@ def _run(plan: Plan, attempt: _Attempt) -> State[Any]:
 
 def _let_go_of_lost_server() -> None:
     """Let Prefect's client not wait a minute and a half to say the end to a server that is away."""
-    import httpx
     from prefect.settings import get_current_settings
 
-    try:
-        health = f"{settings().prefect_api_url}/health"
-        answers = httpx.get(health, timeout=10, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        answers = False
-    if not answers:
+    if answer_at(f"{settings().prefect_api_url}/health") != "200":
         server_lost.set()
         get_current_settings().client.max_retries = 0
 

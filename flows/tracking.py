@@ -2,9 +2,10 @@
 
 One run in MLflow for a flow run, in the experiment of the flow's name, and one child for each node
 that trained or tuned a model. What was reused gets no child: the parent links the run that made
-it. The node's own thread sends its record, so that what is finished is in
-MLflow even when the process is killed next. When the server goes away while a flow runs, the flow
-goes on; records wait on disk and are sent with the next run.
+it. The thread of a node that was executed sends its record, so that what is finished is in MLflow
+even when the process is killed next; what was reused is looked up behind the nodes. When the
+server goes away while a flow runs, the flow goes on; records wait on disk and are sent with the
+next run.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from flows._tracking.open_run import OpenRun
 from flows._tracking.sending import send
 from flows._tracking.spool import Spool
 from flows._tracking.stage import Metric, NewRun, RunStatus, Stage
-from flows._tracking.sweep import process_tags, sweep
+from flows._tracking.sweep import began_here, process_tags, sweep
 from headrace.clock import current_clock
+from headrace.errors import ServiceError
 from headrace.settings import settings
 from serving._mlflow import MlflowRefusal, server_at
 
@@ -88,7 +90,6 @@ class MlflowRunLog:
         server = self._server
         self._spool.send_all(server)
         experiment_id = server.experiment(run.flow)
-        sweep(server, [experiment_id])
         new_run = NewRun(
             experiment_id=experiment_id,
             name=f"{run.flow} {run.id[:8]}",
@@ -111,7 +112,9 @@ class MlflowRunLog:
             mlflow_run_id=mlflow_run_id,
             prefect_url=self._prefect_page(run),
             spool=self._spool,
+            artifact_uri=stage.artifact_uri,
         )
+        self._open[run.id].later(lambda: _swept(server, experiment_id))
         self._links[run.id] = RunLinks(
             run=server.run_url(experiment_id, mlflow_run_id),
             experiment=server.experiment_url(experiment_id),
@@ -134,12 +137,15 @@ class MlflowRunLog:
             inputs: What it read.
         """
         opened = self._open[run.id]
-        try:
-            remark = nodes.record(opened, invocation, outputs, inputs)
-        except Exception as error:
-            _log.exception("Node '%s' could not be recorded in MLflow.", invocation.node)
-            remark = f"could not be recorded: {error}"
-        opened.add(line=notes.NodeLine.of(invocation, remark.split("\n", 1)[0]))
+
+        def record() -> None:
+            _record(opened, invocation, outputs, inputs)
+
+        if invocation.state == "cached":
+            opened.later(record)
+        else:
+            opened.caught_up()
+            record()
 
     def run_finished(
         self, run: RunRecord, state: str, message: str, summary: Mapping[str, Any]
@@ -156,6 +162,7 @@ class MlflowRunLog:
         if opened is None:  # it could not be started
             return
         try:
+            opened.caught_up()
             catch_up(opened)
             folder = stages.plots_at_root(opened)
             stage = _end_of(opened, run, state, message, summary)
@@ -170,6 +177,8 @@ class MlflowRunLog:
 
     def _known(self, run: RunRecord, experiment_id: str) -> str | None:
         """Return the id of a run that goes on, None when it is new or MLflow has it no more."""
+        if not run.mlflow_run_id and began_here(run.started_at):
+            return None
         if not run.mlflow_run_id:
             return _begun(self._server, run, experiment_id)
         try:
@@ -217,6 +226,27 @@ def keep_records(of: Settings | None = None) -> tuple[int, int]:
     server = server_at(of.mlflow_url)
     sent = Spool(of.home / "spool" / "mlflow").send_all(server)
     return sent, len(sweep(server, server.experiment_ids()))
+
+
+def _record(
+    opened: OpenRun,
+    invocation: InvocationRecord,
+    outputs: Mapping[str, Artifact],
+    inputs: Mapping[str, Artifact | list[Artifact]],
+) -> None:
+    try:
+        remark = nodes.record(opened, invocation, outputs, inputs)
+    except Exception as error:
+        _log.exception("Node '%s' could not be recorded in MLflow.", invocation.node)
+        remark = f"could not be recorded: {error}"
+    opened.add(line=notes.NodeLine.of(invocation, remark.split("\n", 1)[0]))
+
+
+def _swept(server: MlflowServer, experiment_id: str) -> None:
+    try:
+        sweep(server, [experiment_id])
+    except ServiceError:  # the keeper does it again, and so does the next run
+        _log.debug("What killed processes left open could not be closed.", exc_info=True)
 
 
 def _begun(server: MlflowServer, run: RunRecord, experiment_id: str) -> str | None:

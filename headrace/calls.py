@@ -42,15 +42,18 @@ class Finding:
         remedy: What to do about it.
         rule: Short name of the rule, such as "leak" or "unknown view".
         input: The input it is about, None for the call as a whole.
+        warning: Whether the plan only says so, and runs all the same.
     """
 
     problem: str
     remedy: str
     rule: str
     input: str | None = None
+    warning: bool = False
 
 
 Check = Callable[[PlannedCall], Sequence[Finding]]
+Needs = Callable[[Mapping[str, Any]], Finding | None]
 Produces = Callable[[PlannedCall], "TableSchema | Mapping[str, TableSchema | None] | None"]
 
 
@@ -77,3 +80,4 @@ class Options:
     task: str | None = None
     infer: bool = False
     named_by: str | None = None
+    needs: Needs | None = None

@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
-from headrace.calls import Check, Options, Produces
+from headrace.calls import Check, Needs, Options, Produces
 from headrace.errors import DefinitionError
 from headrace.machine import parsed_bytes
 from headrace.schemas import Column
@@ -114,6 +114,7 @@ def operator(
     task: str | None = None,
     infer: bool = False,
     named_by: str | None = None,
+    needs: Needs | None = None,
 ) -> Callable[[Callable[P, R]], Operator[P, R]]:
     """Make a typed function an operator.
 
@@ -144,6 +145,8 @@ def operator(
         infer: Plan the output's schema by running the body on no rows and on synthetic rows; for
             small pure operators only.
         named_by: A parameter whose value names the node, as in `compute_features:airport_weather`.
+        needs: Given the parameters, what the body would fail for because a service is away, None
+            when it has all it needs. It is asked when a run starts, so that nothing runs in vain.
 
     Raises:
         DefinitionError: The options contradict each other.
@@ -173,6 +176,7 @@ def operator(
         task=task,
         infer=infer,
         named_by=named_by,
+        needs=needs,
     )
 
     def decorate(body: Callable[P, R]) -> Operator[P, R]:

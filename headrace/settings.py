@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -27,11 +27,17 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from headrace.addresses import address_of, port_after_mlflow, wrong_address
 from headrace.errors import ParameterError, UnknownNameError, did_you_mean
 
 FILE_NAME = "headrace.toml"
 PREFIX = "HEADRACE_"
 _PATHS = ("home", "store", "project")
+# what Feast's registry and the features for decisions may lie in, beside SQLite in the home
+_FEATURES = {
+    "features_registry_url": ("postgresql://", "postgresql+psycopg://"),
+    "features_online_url": ("redis://", "rediss://", "postgresql://", "postgresql+psycopg://"),
+}
 _Name = Annotated[str, Field(min_length=1)]
 _Places = Annotated[int, Field(ge=1)]
 
@@ -63,6 +69,14 @@ class Settings(BaseSettings):
             for a wait for the disk in each batch of answers.
         notify_url: Address, http or https, that Prefect calls when a run that the runner started
             fails or crashes; none by default.
+        feast_ui: Whether `headrace up` starts Feast's page of features without being told to.
+        feast_ui_host: Interface that page listens on.
+        feast_ui_port: Port it listens on; the one after MLflow's by default.
+        features_registry_url: SQLAlchemy URL of Feast's registry; `features/registry.db` in `home`
+            by default, else on PostgreSQL.
+        features_online_url: Where features are read online: `redis://host:port/number` or
+            `postgresql://user:password@host:port/database`; `features/online.db` in `home` by
+            default.
     """
 
     model_config = SettingsConfigDict(
@@ -87,6 +101,11 @@ class Settings(BaseSettings):
     limits: Annotated[dict[_Name, _Places], NoDecode] = Field(default_factory=dict)
     decision_durability: Literal["process", "power"] = "process"
     notify_url: str | None = None
+    feast_ui: bool = True
+    feast_ui_host: str = "127.0.0.1"
+    feast_ui_port: int = Field(ge=1, le=65535)
+    features_registry_url: str | None = None
+    features_online_url: str | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -111,10 +130,11 @@ class Settings(BaseSettings):
             "home": home,
             "store": str(home / "store"),
             "database_url": _database_in(home),
-            "prefect_url": _address(cls, given, "prefect"),
-            "mlflow_url": _address(cls, given, "mlflow"),
+            "prefect_url": address_of(cls, given, "prefect"),
+            "mlflow_url": address_of(cls, given, "mlflow"),
             "roots": _bundled_packages(),
             "threads": _usable_processors(),
+            "feast_ui_port": port_after_mlflow(cls, given),
         }
         if "actor" not in given:
             filled["actor"] = _operating_system_user()
@@ -142,6 +162,14 @@ class Settings(BaseSettings):
     def _take_web_addresses_only(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"https?://[^\s/]+", value):
             raise PydanticCustomError("address", "It is no address that begins with http or https")
+        return value
+
+    @field_validator("features_registry_url", "features_online_url", mode="after")
+    @classmethod
+    def _take_what_features_may_lie_in(cls, value: str | None, info: ValidationInfo) -> str | None:
+        wrong = None if value is None else wrong_address(value, _FEATURES[str(info.field_name)])
+        if wrong:
+            raise PydanticCustomError("address", "{reason}", {"reason": wrong})
         return value
 
     @field_validator("roots", mode="after")
@@ -196,10 +224,14 @@ class Settings(BaseSettings):
             "limits": json.dumps(self.limits),
         }
         # what follows from other values is left out, so that the child may change those
-        followed = {"store": str(self.home / "store"), "database_url": _database_in(self.home)}
+        followed: dict[str, object] = {
+            "store": str(self.home / "store"),
+            "database_url": _database_in(self.home),
+        }
         for service in ("prefect", "mlflow"):
             host, port = values[f"{service}_host"], values[f"{service}_port"]
             followed[f"{service}_url"] = f"http://{host}:{port}"
+        followed["feast_ui_port"] = port_after_mlflow(type(self), values)
         return {
             PREFIX + name.upper(): str(value)
             for name, value in values.items()
@@ -342,14 +374,6 @@ def _operating_system_user() -> str:
 
 def _own_home() -> Path:
     return Path("~/.headrace").expanduser()
-
-
-def _address(kind: type[Settings], given: dict[str, Any], service: str) -> str:
-    host, port = (
-        given.get(f"{service}_{part}", kind.model_fields[f"{service}_{part}"].default)
-        for part in ("host", "port")
-    )
-    return f"http://{host}:{port}"
 
 
 def _bundled_packages() -> tuple[Path, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from features.join import Facts
+from features.on_demand import OnDemandView
 from features.view import require_known_after_event
 from headrace import Labels, Table
 from headrace.errors import BoundaryError, DataError, LeakageError
@@ -21,6 +22,7 @@ def planned_for(
     features: Sequence[Table[Any]],
     select: Sequence[str] | None,
     trusted: Sequence[str] | None,
+    on_demand: Sequence[OnDemandView] = (),
 ) -> BuildPlan:
     """Return the plan for real inputs, or raise the first thing that is wrong with them.
 
@@ -35,11 +37,11 @@ def planned_for(
             "A table has a column of a type without a name, so that its schema is not known.",
             remedy="Make it with a schema: `Labels[Late].of(...)`, `Table[Weather].of(...)`.",
         )
-    found = findings_of(known[0], known[1:], select=select, trusted=trusted)
+    found = findings_of(known[0], known[1:], select=select, trusted=trusted, on_demand=on_demand)
     for finding in found:
         kind = LeakageError if finding.rule == "leak" else BoundaryError
         raise kind(finding.problem, remedy=finding.remedy)
-    return plan_build(known[0], known[1:], select)
+    return plan_build(known[0], known[1:], select, on_demand)
 
 
 def labelled_rows(labels: Labels[Any], planned: BuildPlan) -> pa.Table:

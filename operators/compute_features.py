@@ -22,10 +22,13 @@ def view_rows_schema(call: PlannedCall) -> TableSchema | None:
 def source_fits(call: PlannedCall) -> Sequence[Finding]:
     """Find the columns of the view's source that the table lacks or has otherwise."""
     view, given = call.parameters.get("view"), call.schema("source")
-    if not isinstance(view, FeatureView) or given is None:
+    if not isinstance(view, FeatureView):
         return []
+    found = _deprecated(view)
+    if given is None:
+        return found
     wrong = [_misfit(view.name, column, given) for column in view.source_schema.columns]
-    return [
+    return found + [
         Finding(
             problem=problem,
             remedy=f"Give the view its source, a table with the columns of "
@@ -59,6 +62,20 @@ def compute_features(source: Table[Any], *, view: ViewOrName) -> Table[Any]:
             f"The view '{view}' is given by name to the body.", remedy="Call the operator."
         )
     return Table.of(view.rows(source.arrow()), schema=view.schema)
+
+
+def _deprecated(view: FeatureView) -> list[Finding]:
+    if view.stage != "deprecated":
+        return []
+    instead = f"Use '{view.replaced_by}' instead." if view.replaced_by else "Ask its owner why."
+    return [
+        Finding(
+            problem=f"View '{view.name}' is deprecated.",
+            remedy=instead,
+            rule="deprecated view",
+            warning=True,
+        )
+    ]
 
 
 def _misfit(view: str, wanted: Column, given: TableSchema) -> str | None:

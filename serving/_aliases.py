@@ -24,8 +24,12 @@ def sync_aliases(route: Route) -> None:
         "challenger": route.challenger,
         "previous": route.previous,
     }
+    has = registry.aliases(model)
     for alias, version in wanted.items():
-        if version is None:
+        number = None if version is None else version.rpartition("/")[2]
+        if has.get(alias) == number:
+            continue
+        if number is None:
             registry.remove_alias(model, alias)
         else:
-            registry.set_alias(model, alias, version.rpartition("/")[2])
+            registry.set_alias(model, alias, number)

@@ -24,6 +24,7 @@ class EndpointSpec:
         may_lack: Views whose entities may be unknown; their features are null then.
         lookups: How features are looked up, one JSON-like document a view.
         rule: The rule of promotion as JSON-like data; None when people decide.
+        on_demand: What is computed of a request, one JSON-like document an on-demand view.
 
     Raises:
         ParameterError: `clock` is neither, or a document is not JSON-like.
@@ -36,6 +37,7 @@ class EndpointSpec:
     may_lack: tuple[str, ...] = ()
     lookups: tuple[Mapping[str, Any], ...] = ()
     rule: Mapping[str, Any] | None = None
+    on_demand: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if self.clock not in get_args(Clock):
@@ -46,12 +48,14 @@ class EndpointSpec:
         # As they are read back: a spec equals itself after a round trip, and so means no change.
         object.__setattr__(self, "may_lack", tuple(self.may_lack))
         object.__setattr__(self, "lookups", tuple(plain("lookups", list(self.lookups))))
+        object.__setattr__(self, "on_demand", tuple(plain("on_demand", list(self.on_demand))))
         object.__setattr__(self, "rule", plain("rule", self.rule))
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON-like data."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {"may_lack": list(self.may_lack), "lookups": list(self.lookups)}
+        lists = {name: list(values[name]) for name in ("may_lack", "lookups", "on_demand")}
+        return values | lists
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:

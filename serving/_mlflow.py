@@ -56,6 +56,8 @@ class MlflowServer:
             base_url=f"{self.url}/api/2.0/mlflow",
             timeout=_SECONDS,
             limits=httpx.Limits(keepalive_expiry=_IDLE_SECONDS),
+            # certificates are read for nothing where the connection is a plain one
+            verify=not self.url.startswith("http:"),
             trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
         )
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from headrace.artifacts import Model
 
 DIGEST_TAG = "headrace.digest"
+LOGGED_MODEL = "Logged model"
 LOADER = "serving._pyfunc"
 _FOLDER = "model"
 _PROXIED = "mlflow-artifacts:"
@@ -148,7 +149,7 @@ def links_of(server: MlflowServer, model_id: str) -> list[tuple[str, str]]:
     found = []
     try:
         info = server.get(f"/logged-models/{model_id}")["model"]["info"]
-        found.append(("Logged model", server.model_url(info["experiment_id"], model_id)))
+        found.append((LOGGED_MODEL, server.model_url(info["experiment_id"], model_id)))
         run_id = info.get("source_run_id")
         while run_id:
             run = server.get("/runs/get", run_id=run_id)["run"]

@@ -45,7 +45,7 @@ def openapi_document(
     rules = rules_of(endpoint, inputs, lookups, clock)
     answer = "probability" if task == "classification" else "estimate"
     schemas = {
-        "DecisionRequest": decide_schema(rules, {each.name: each.source for each in inputs}),
+        "DecisionRequest": decide_schema(rules, {each.name: each for each in inputs}),
         "OutcomesRequest": outcomes_schema(),
         **answer_schemas(answer),
     }
@@ -126,7 +126,9 @@ def _request(inputs: Sequence[Input], lookups: Sequence[Lookup], clock: Clock) -
 
 
 def _example(name: str, dtype: str) -> Any:
-    return {"float": 12.5, "int": 3, "bool": True}.get(dtype, f"some {name}")
+    examples = {"float": 12.5, "int": 3, "bool": True}
+    times = {"timestamp": EXAMPLE_MOMENT, "date": EXAMPLE_MOMENT[:10]}
+    return (examples | times).get(dtype, f"some {name}")
 
 
 def _decision(endpoint: str, model: str, answer: str) -> Json:

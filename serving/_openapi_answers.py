@@ -26,7 +26,7 @@ _DESCRIPTIONS = {
     413: "The body is too large.",
     415: "The body says that it isn't JSON.",
     422: "A field is missing, unknown, not allowed, of the wrong type or out of range.",
-    500: "The model could not score the request.",
+    500: "The model could not score the request, or an on-demand view not be computed of it.",
     503: "The endpoint is starting, or cannot read features or write its log. Nothing was "
     "recorded: send it again, with the same id.",
 }
@@ -55,7 +55,9 @@ def answer_schemas(answer: str) -> Json:
             **_object({"recorded": _COUNT, "repeated": _COUNT}),
             "description": "How many outcomes are new, and how many were recorded before.",
         },
-        "About": _object(_about(), optional=("runtime", "challenger", "experiment", "log")),
+        "About": _object(
+            _about(), optional=("runtime", "challenger", "experiment", "on_demand", "log")
+        ),
         "Error": _object({"error": _error()}),
     }
 
@@ -107,6 +109,11 @@ def _about() -> Json:
         "experiment": or_null(_TEXT),
         "clock": {**_TEXT, "enum": ["live", "replayed"]},
         "inputs": _list(_object(entry)),
+        "on_demand": {
+            "type": "object",
+            "description": "How often each on-demand view was computed for this table, and failed.",
+            "additionalProperties": _object({"computed": _COUNT, "failed": _COUNT}),
+        },
         "log": {"type": "object", "description": "How the decision log stands."},
     }
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from serving._request_rules import MOST_OTHER_COLUMNS, Rules
-from serving._request_values import LARGEST_FLOAT, LARGEST_INT, LONGEST_TEXT, Kind
+from serving._request_rules import MOST_OTHER_COLUMNS, Input, Rules
+from serving._request_text import computed_views
+from serving._request_values import (
+    DAY,
+    LARGEST_FLOAT,
+    LARGEST_INT,
+    LONGEST_TEXT,
+    TIMES,
+    Kind,
+)
 
 Json = dict[str, Any]
 
@@ -18,12 +26,12 @@ MOMENT: Json = {
 IDENTITY: Json = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
 
 
-def decide_schema(rules: Rules, sources: Mapping[str, str | None]) -> Json:
+def decide_schema(rules: Rules, inputs: Mapping[str, Input]) -> Json:
     """Return the schema of a body of `decide`; it accepts what the reader accepts.
 
     Args:
         rules: The endpoint's.
-        sources: The view of each input, None for a value of the request.
+        inputs: Each input, by its name.
     """
     properties: Json = {
         "id": {
@@ -32,7 +40,7 @@ def decide_schema(rules: Rules, sources: Mapping[str, str | None]) -> Json:
             "was made is answered with the logged answer.",
         },
         "entity": _entity_schema(rules),
-        "features": _features_schema(rules, sources),
+        "features": _features_schema(rules, inputs),
         "at": _at_schema(rules),
     }
     schema: Json = {
@@ -40,8 +48,15 @@ def decide_schema(rules: Rules, sources: Mapping[str, str | None]) -> Json:
         "additionalProperties": False,
         "properties": properties,
     }
-    needs = [_either(keys, inputs) for _, keys, inputs in rules.views if keys and inputs]
-    needs += [_either([name], [name]) for name in rules.own]
+    needs = [
+        {"anyOf": [_having("entity", keys), _features_instead(names, rules)]}
+        for _, keys, names in rules.views
+        if keys and names
+    ]
+    needs += [
+        {"anyOf": [_having("entity", [name]), _features_instead([name], rules)]}
+        for name in rules.own
+    ]
     return {**schema, "allOf": needs} if needs else schema
 
 
@@ -104,10 +119,16 @@ def _entity_schema(rules: Rules) -> Json:
     }
 
 
-def _features_schema(rules: Rules, sources: Mapping[str, str | None]) -> Json:
+def _features_schema(rules: Rules, inputs: Mapping[str, Input]) -> Json:
     def described(name: str) -> str:
-        view = sources[name]
-        return "A value of the request." if view is None else f"Overrides what view '{view}' says."
+        each = inputs[name]
+        views = computed_views(each.only_for)
+        only = f" {views[:1].upper()}{views[1:]} computed from it." if each.only_for else ""
+        if each.source is None:
+            return f"A value of the request.{only}"
+        if each.computed:
+            return f"Overrides what on-demand view '{each.source}' computes."
+        return f"Overrides what view '{each.source}' says.{only}"
 
     return {
         "type": ["object", "null"],
@@ -129,19 +150,35 @@ def _value_schema(kind: Kind) -> Json:
     schema: Json = {"type": [*kinds, "null"]}
     if "integer" in kinds:
         schema |= {"minimum": -LARGEST_INT, "maximum": LARGEST_INT}
+    if DAY in kind.checks.values():
+        return schema | {"format": "date", "description": "A day as year-month-day."}
+    if not TIMES.keys().isdisjoint(kind.checks.values()):
+        return or_null(MOMENT)
     if kind.limits_text:
         schema["maxLength"] = LONGEST_TEXT
     return schema
 
 
-def _either(columns: Iterable[str], inputs: Iterable[str]) -> Json:
-    """The columns are in `entity`, or the inputs in `features`."""
+def _features_instead(names: Collection[str], rules: Rules) -> Json:
+    """The inputs are in `features`, or what would be computed of those that no model takes."""
+    direct = [name for name in names if name not in rules.only_for]
+    computed = dict(rules.computed)
+    instead = [
+        {
+            "anyOf": [
+                _having("features", [name]),
+                _having("features", {f for view in views for f in computed[view]}),
+            ]
+        }
+        for name, views in rules.only_for.items()
+        if name in names
+    ]
+    needed = [_having("features", direct)] if direct else []
+    return (needed + instead)[0] if len(needed + instead) == 1 else {"allOf": needed + instead}
+
+
+def _having(part: str, names: Iterable[str]) -> Json:
     return {
-        "anyOf": [
-            {
-                "required": [part],
-                "properties": {part: {"type": "object", "required": sorted(names)}},
-            }
-            for part, names in (("entity", columns), ("features", inputs))
-        ]
+        "required": [part],
+        "properties": {part: {"type": "object", "required": sorted(names)}},
     }

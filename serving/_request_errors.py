@@ -32,6 +32,7 @@ Code = Literal[
     "log_unreadable",
     "log_unwritable",
     "model_failed",
+    "on_demand_failed",
     "starting",
 ]
 STATUS: Mapping[Code, int] = {
@@ -49,6 +50,7 @@ STATUS: Mapping[Code, int] = {
     "out_of_range": 422,
     "not_allowed": 422,
     "model_failed": 500,
+    "on_demand_failed": 500,
     "features_unreadable": 503,
     "log_unreadable": 503,
     "log_unwritable": 503,
@@ -265,6 +267,16 @@ class RequestError(HeadraceError):
             "model_failed",
             f"The model '{model}' could not score the request: {reason}",
             remedy="see the lane's log; `headrace endpoint rollback` brings the model before back.",
+        )
+
+    @classmethod
+    def on_demand_failed(cls, view: str, error: HeadraceError) -> Self:
+        """Build the error for an on-demand view that could not be computed of the request."""
+        return cls(
+            "on_demand_failed",
+            error.problem,
+            remedy=f"give what view '{view}' computes in 'features' to decide without it. Its "
+            f"owner: {error.remedy[:1].lower()}{error.remedy[1:]}",
         )
 
     @classmethod

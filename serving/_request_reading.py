@@ -13,7 +13,7 @@ from typing import Any
 from serving._request_errors import RequestError
 from serving._request_faults import missing, not_allowed, out_of_range, unknown_field, wrong_type
 from serving._request_rules import FIELDS, MOST_OTHER_COLUMNS, Rules
-from serving._request_text import path_of, shown
+from serving._request_text import computed_views, path_of, shown
 from serving._request_values import (
     IDENTIFICATION,
     LONGEST_TEXT,
@@ -180,8 +180,9 @@ def _require_few_columns(entity: Mapping[str, Any], rules: Rules) -> None:
 
 
 def _require_keys(entity: Mapping[str, Any], given: Mapping[str, Any], rules: Rules) -> None:
+    covered = rules.covered(given)
     for view, keys, inputs in rules.views:
-        if inputs <= given.keys():
+        if inputs <= covered:
             continue
         for key in keys:
             if key not in entity:
@@ -194,14 +195,22 @@ def _require_keys(entity: Mapping[str, Any], given: Mapping[str, Any], rules: Ru
 
 
 def _require_own_inputs(entity: Mapping[str, Any], given: Mapping[str, Any], rules: Rules) -> None:
+    covered = rules.covered(given)
     for name in rules.own:
-        if name not in given:
+        if name not in covered:
             raise missing(
                 path_of("features", name),
                 rules.inputs[name].expected,
-                remedy="give null where it isn't known.",
+                remedy=_remedy(name, rules),
                 hint=_hint(name, entity, rules),
             )
+
+
+def _remedy(name: str, rules: Rules) -> str:
+    remedy = "give null where it isn't known."
+    if name not in rules.only_for:
+        return remedy
+    return f"give what {computed_views(rules.only_for[name])} computed from; {remedy}"
 
 
 def _hint(name: str, entity: Mapping[str, Any], rules: Rules) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from headrace.errors import ParameterError, did_you_mean
-from serving._request_values import Kind, input_kind, key_kind
+from serving._request_values import Kind, computed_from_kind, input_kind, key_kind
 
 Clock = Literal["live", "replayed"]
 FIELDS = ("id", "entity", "features", "at")
@@ -20,13 +20,19 @@ class Input:
 
     Args:
         name: Its name.
-        dtype: "float", "int", "bool" or "category".
-        source: The feature view it is looked up in, None for a value of the request.
+        dtype: "float", "int", "bool" or "category"; of what no model takes also "string",
+            "timestamp" or "date".
+        source: The feature view it is looked up in, or the on-demand view that it is computed by;
+            None for a value of the request.
+        computed: Whether it is computed by an on-demand view.
+        only_for: The on-demand views that alone need it; none where a model takes it.
     """
 
     name: str
     dtype: str
     source: str | None
+    computed: bool = False
+    only_for: frozenset[str] = frozenset()
 
 
 class Lookup(Protocol):
@@ -52,6 +58,8 @@ class Rules:
         own: The inputs that are values of the request.
         keys: What each key column may be, by name.
         views: For each view looked up: its name, its key columns and its inputs.
+        computed: For each on-demand view: its name, and the inputs that it computes.
+        only_for: For each input that no model takes: the on-demand views that need it.
     """
 
     endpoint: str
@@ -60,6 +68,18 @@ class Rules:
     own: tuple[str, ...]
     keys: Mapping[str, Kind]
     views: tuple[tuple[str, tuple[str, ...], frozenset[str]], ...]
+    computed: tuple[tuple[str, frozenset[str]], ...] = ()
+    only_for: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def covered(self, given: Iterable[str]) -> frozenset[str]:
+        """Return the inputs that need not be found: those given, and what nobody needs then.
+
+        Whoever gives all that an on-demand view would compute need not give what it is computed
+        from.
+        """
+        names = frozenset(given)
+        done = {view for view, features in self.computed if features <= names}
+        return names.union(name for name, views in self.only_for.items() if views <= done)
 
 
 def rules_of(
@@ -79,7 +99,10 @@ def rules_of(
                 "another.",
                 remedy="give the entities of the views the same dtype.",
             )
-    kinds = {each.name: input_kind(each.dtype) for each in inputs}
+    kinds = {
+        each.name: (computed_from_kind if each.only_for else input_kind)(each.dtype)
+        for each in inputs
+    }
     if len(kinds) < len(inputs):
         names = [each.name for each in inputs]
         twice = next(name for name in names if names.count(name) > 1)
@@ -101,12 +124,18 @@ def rules_of(
             )
             for lookup in lookups
         ),
+        computed=tuple(
+            (view, frozenset(each.name for each in inputs if each.source == view))
+            for view in dict.fromkeys(each.source for each in inputs if each.computed)
+            if view is not None
+        ),
+        only_for={each.name: each.only_for for each in inputs if each.only_for},
     )
 
 
 def _require_lookups(endpoint: str, inputs: Sequence[Input], views: Collection[str]) -> None:
     for each in inputs:
-        if each.source is not None and each.source not in views:
+        if each.source is not None and not each.computed and each.source not in views:
             raise ParameterError(
                 f"The endpoint '{endpoint}' has the input '{each.name}' of view '{each.source}', "
                 f"which is not looked up.{did_you_mean(each.source, views)}",

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from serving._request_errors import RequestError
 from serving._request_rules import Rules
 from serving._request_values import (
     LARGEST_FLOAT,
     LARGEST_INT,
     NUMBER,
+    TIMES,
     WHOLE,
     WHOLE_AS_NUMBER,
 )
@@ -33,7 +35,9 @@ class Shape:
         wholes: Gives those that must be within the range of 64-bit integers, likewise.
         as_floats: The names whose whole numbers become floats.
         as_ints: The names whose floats become whole numbers.
+        times: The names whose text becomes a time, each with how.
         own: The request's inputs that are not among the features, so that the entity has them.
+        spare: Those of them that nobody needs, so that the entity may lack them.
         keys: The key columns that the entity must have.
     """
 
@@ -41,7 +45,9 @@ class Shape:
     wholes: Getter | None
     as_floats: tuple[str, ...]
     as_ints: tuple[str, ...]
+    times: tuple[tuple[str, Callable[[Any, str], Any]], ...]
     own: tuple[str, ...]
+    spare: tuple[str, ...]
     keys: tuple[str, ...]
 
     def fits(self, features: dict[str, Any]) -> bool:
@@ -59,6 +65,11 @@ class Shape:
         if self.wholes is not None:
             values = self.wholes(features)
             if max(values) > LARGEST_INT or min(values) < -LARGEST_INT:
+                return False
+        for name, read in self.times:
+            try:
+                features[name] = read(features[name], name)
+            except RequestError:
                 return False
         return True
 
@@ -103,13 +114,19 @@ class Shapes:
                 check = WHOLE
             by_check.setdefault(check, []).append(name)
         as_floats = by_check.get(WHOLE_AS_NUMBER, [])
-        uncovered = [keys for _, keys, inputs in rules.views if not inputs <= features.keys()]
+        covered = rules.covered(features)
+        uncovered = [keys for _, keys, inputs in rules.views if not inputs <= covered]
+        own = [name for name in rules.own if name not in features]
         return Shape(
             numbers=_getter([*by_check.get(NUMBER, []), *as_floats]),
             wholes=_getter(by_check.get(WHOLE, [])),
             as_floats=tuple(as_floats),
             as_ints=tuple(as_ints),
-            own=tuple(name for name in rules.own if name not in features),
+            times=tuple(
+                (name, read) for check, read in TIMES.items() for name in by_check.get(check, ())
+            ),
+            own=tuple(name for name in own if name not in covered),
+            spare=tuple(name for name in own if name in covered),
             keys=tuple(dict.fromkeys(column for keys in uncovered for column in keys)),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -38,3 +39,9 @@ def short(text: str) -> str:
 def path_of(*parts: str) -> str:
     """Return the path of a field in the body, `features.wind`; overlong names are shortened."""
     return ".".join(map(short, parts))
+
+
+def computed_views(views: Iterable[str]) -> str:
+    """Return on-demand views as the subject of "… computed from it": with their verb."""
+    names = " and ".join(f"'{view}'" for view in sorted(views))
+    return f"on-demand views {names} are" if " and " in names else f"on-demand view {names} is"

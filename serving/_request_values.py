@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import NoneType
 from typing import Any
 
+from headrace.clock import from_us
 from headrace.errors import ParameterError, did_you_mean
 from serving._request_faults import out_of_range, wrong_type
 from serving._request_text import shown
@@ -17,15 +18,18 @@ LARGEST_FLOAT = 3.4028234663852886e38  # of float32, which is what models are as
 LARGEST_INT = 2**63 - 1
 LONGEST_TEXT = 200
 EARLIEST, LATEST = 0, 9_214_646_400_000_000  # 1970 to 2261, which nanoseconds hold too
-AS_IT_IS, NUMBER, WHOLE_AS_NUMBER, WHOLE, TEXT = range(5)
+AS_IT_IS, NUMBER, WHOLE_AS_NUMBER, WHOLE, TEXT, MOMENT, DAY = range(7)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+_ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MOMENT = "a moment as RFC 3339 with its offset"
 _MOMENT_REMEDY = "write it like 2013-07-01T14:05:00Z or 2013-07-01T10:05:00-04:00."
+_DAY = "a day as year-month-day"
+_DAY_REMEDY = "write it like 2013-07-01."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,16 @@ _CATEGORY = Kind(
     checks={str: AS_IT_IS, NoneType: AS_IT_IS},
     remedy=f"send text, {_OR_NULL}",
 )
+_INSTANT = Kind(
+    expected=f"{_MOMENT}, or null",
+    checks={str: MOMENT, NoneType: AS_IT_IS},
+    remedy=_MOMENT_REMEDY,
+)
+_CALENDAR_DAY = Kind(
+    expected=f"{_DAY}, or null",
+    checks={str: DAY, NoneType: AS_IT_IS},
+    remedy=_DAY_REMEDY,
+)
 _KEY_TEXT = Kind(
     expected="text or null",
     checks={str: TEXT, NoneType: AS_IT_IS},
@@ -85,6 +99,7 @@ IDENTIFICATION = Kind(
     remedy="send what identifies the row; feature values belong in 'features'.",
 )
 _INPUTS = {"float": _NUMBER, "int": _WHOLE, "bool": _TRUTH, "category": _CATEGORY}
+_COMPUTED_FROM = {**_INPUTS, "string": _CATEGORY, "timestamp": _INSTANT, "date": _CALENDAR_DAY}
 _KEYS = {"string": _KEY_TEXT, "category": _KEY_TEXT, "int": _KEY_WHOLE}
 
 
@@ -95,6 +110,15 @@ def input_kind(dtype: str) -> Kind:
         ParameterError: A model has no inputs of that dtype.
     """
     return _kind(dtype, _INPUTS, "A model input")
+
+
+def computed_from_kind(dtype: str) -> Kind:
+    """Return what a value may be that no model takes, but from which features are computed.
+
+    Raises:
+        ParameterError: There are no values of that dtype.
+    """
+    return _kind(dtype, _COMPUTED_FROM, "A value that features are computed from")
 
 
 def key_kind(dtype: str) -> Kind:
@@ -137,6 +161,8 @@ def read_value(value: Any, kind: Kind, field: str) -> Any:
         return float(value)
     if check == WHOLE and not -LARGEST_INT <= value <= LARGEST_INT:
         raise _beyond(field, f"a whole number within ±{LARGEST_INT:,}", value)
+    if check in TIMES:
+        return TIMES[check](value, field)
     if check == TEXT and len(value) > LONGEST_TEXT:
         raise out_of_range(
             field,
@@ -184,6 +210,29 @@ def read_moment(value: Any, field: str) -> int:
             field, "a moment from 1970 to 2261", shown(value), remedy="send the moment it was."
         )
     return microseconds
+
+
+def read_instant(value: Any, field: str) -> datetime:
+    """Return a moment of the request as a datetime in UTC; see `read_moment`."""
+    return from_us(read_moment(value, field))
+
+
+def read_day(value: Any, field: str) -> date:
+    """Return a day of the calendar.
+
+    Raises:
+        RequestError: It isn't written as year-month-day, or there is no such day.
+    """
+    try:
+        if _ISO_DAY.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:  # such as the 31st of June
+        pass
+    raise wrong_type(field, _DAY, value, remedy=_DAY_REMEDY)
+
+
+# what is left to do with a text that stands for a time
+TIMES: Mapping[int, Callable[[Any, str], Any]] = {MOMENT: read_instant, DAY: read_day}
 
 
 def _unquoted(value: Any, kind: Kind) -> str | None:

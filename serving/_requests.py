@@ -25,7 +25,9 @@ from serving._request_values import (
     IDENTIFICATION,
     LARGEST_INT,
     LONGEST_TEXT,
+    NUMBER,
     TEXT,
+    TIMES,
     WHOLE,
     WHOLE_AS_NUMBER,
     read_id,
@@ -113,8 +115,13 @@ class RequestReader:
             if not shape.fits(given):
                 return None
             for name in shape.own:
-                check = self._feature_checks[name][type(entity[name])]
-                given[name] = float(entity[name]) if check == WHOLE_AS_NUMBER else entity[name]
+                value = entity[name]
+                check = self._feature_checks[name][type(value)]
+                given[name] = value if check <= NUMBER else _converted(value, check, name)
+            for name in shape.spare:
+                if name in entity:
+                    check = self._feature_checks[name][type(entity[name])]
+                    given[name] = _converted(entity[name], check, name)
             if not all(map(entity.__contains__, shape.keys)):
                 return None
             identity, at = document.get("id"), document.get("at")
@@ -145,9 +152,23 @@ class RequestReader:
             elif check == WHOLE:
                 if not -LARGEST_INT <= value <= LARGEST_INT:
                     return False
-            elif check != AS_IT_IS:
+            elif check != AS_IT_IS and not _is_time(value, check):
                 return False
         return others <= MOST_OTHER_COLUMNS
+
+
+def _is_time(value: Any, check: int) -> bool:
+    try:
+        return check in TIMES and bool(TIMES[check](value, ""))
+    except RequestError:
+        return False
+
+
+def _converted(value: Any, check: int, name: str) -> Any:
+    """Return a value of the request that the entity has, which was looked at before."""
+    if check == WHOLE_AS_NUMBER:
+        return float(value)
+    return TIMES[check](value, name) if check in TIMES else value
 
 
 def _parsed(body: bytes, most: int) -> Any:

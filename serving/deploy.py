@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from features.catalog import ViewOrName
-from features.view import FeatureView
+from features.on_demand_names import AnyViewOrName
+from features.online_lookup import Lookup
 from headrace import Report, operator
 from headrace.calls import Finding, PlannedCall
-from headrace.errors import DataError, DefinitionError, ServiceError, did_you_mean
+from headrace.errors import (
+    DataError,
+    DefinitionError,
+    ServiceError,
+    UnknownNameError,
+    did_you_mean,
+)
 from headrace.models import ModelCard
+from serving._endpoint_computed import (
+    AnyView,
+    calls_of,
+    computed_of,
+    looked_up,
+    needed_of,
+    on_demand_problems,
+    require_computed_allowed,
+)
+from serving._endpoint_lookups import (
+    barred_views,
+    lookups_of,
+    models_answering,
+    remember_deployed,
+    require_allowed,
+)
+from serving.hosted import host_lacking, is_up
 from serving.rule import Rule
 
 if TYPE_CHECKING:
@@ -25,8 +49,8 @@ LIVE_SPACE = "headrace"
 
 
 def _check(call: PlannedCall) -> Sequence[Finding]:
-    views = call.parameters.get("views")
-    names = [v.name for v in views or () if isinstance(v, FeatureView)]
+    views = call.parameters.get("views") or ()
+    names = [view.name for view in looked_up(views)]
     findings = [
         Finding(
             problem=f"The endpoint may lack view '{name}', which it does not read."
@@ -46,16 +70,18 @@ def _check(call: PlannedCall) -> Sequence[Finding]:
                 rule="endpoint space",
             )
         )
-    return findings
+    findings += on_demand_problems(views)
+    barred = barred_views(looked_up(views))
+    return findings + [Finding(problem=p, remedy=r, rule=rule) for rule, p, r in barred]
 
 
-@operator(effect=True, check=_check)
+@operator(effect=True, check=_check, needs=host_lacking)
 def deploy(
     champion: Report,
     challengers: list[Report],
     *,
     endpoint: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")],
-    views: Sequence[ViewOrName],
+    views: Sequence[AnyViewOrName],
     rule: Rule | None = None,
     clock: Literal["live", "replayed"] = "live",
     space: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = LIVE_SPACE,
@@ -71,7 +97,9 @@ def deploy(
         champion: What `register` reported of the model that is proposed to answer.
         challengers: Likewise of the model to compare it with; none or one.
         endpoint: Name of the endpoint; small letters, digits and `_`.
-        views: The feature views that its models may read: those that they were trained on.
+        views: The feature views that its models may read: those that they were trained on. Of each
+            the endpoint looks up only the features that its models take, or that the on-demand
+            views among them are computed from.
         rule: What decides on promotion; None leaves it to people.
         clock: "live", or "replayed": then requests say the moment of the decision.
         space: The online space to read; "headrace" is the live one.
@@ -84,24 +112,27 @@ def deploy(
 
     Raises:
         DataError: A model reads a view that is not among `views`.
+        DefinitionError: The function of an on-demand view cannot be imported elsewhere.
+        GrantError: The flow may not let an endpoint read a feature; the message says whom to ask.
         UnknownNameError: A version was not registered from here.
         ServiceError: Ray Serve is not up, or the lane cannot answer.
     """
     from serving._aliases import sync_aliases
     from serving.endpoints import Endpoints
-    from serving.hosted import is_up
 
     read = [_resolved(view) for view in views]
     proposed, others = _ref(champion), [_ref(report) for report in challengers]
     _require_at_most_one(endpoint, others)
-    spec = _spec(proposed, others, read, rule)
-    spec = replace(spec, clock=clock, space=space, may_lack=tuple(may_lack or ()))
-    if not is_up():
-        raise ServiceError(
-            "Ray Serve is not up, so no endpoint can be served.",
-            remedy="Start it with `headrace up`, then run the flow again.",
-        )
     endpoints = Endpoints()
+    spec = _spec([proposed, *others], models_answering(endpoints, endpoint), read, rule)
+    spec = replace(spec, clock=clock, space=space, may_lack=tuple(may_lack or ()))
+    lookups = [Lookup.from_json(each) for each in spec.lookups]
+    allowed = require_allowed(endpoint, looked_up(read), lookups)
+    allowed += require_computed_allowed(endpoint, read, spec.on_demand)
+    lacking = host_lacking({})
+    if lacking is not None:
+        raise ServiceError(lacking.problem, remedy=lacking.remedy)
+    remember_deployed(endpoint, allowed)
     route, changed = endpoints.declare(
         endpoint,
         spec=spec,
@@ -135,22 +166,33 @@ def _told(route: Route, url: str | None) -> str:
 
 
 def _spec(
-    proposed: str, others: Sequence[str], views: Sequence[FeatureView], rule: Rule | None
+    proposed: Sequence[str],
+    answering: Sequence[str],
+    views: Sequence[AnyView],
+    rule: Rule | None,
 ) -> EndpointSpec:
-    """Return how the endpoint reads its inputs: all features of all views, so it stays the same."""
-    from features.online_lookup import lookup_of
+    """Return how the endpoint reads its inputs: for the proposed models and those that answer."""
     from serving.bundles import card_of
     from serving.endpoints import EndpointSpec
 
-    for ref in (proposed, *others):
-        _require_views(ref, card_of(ref), views)
+    cards = {ref: card_of(ref) for ref in proposed}
+    for ref, card in cards.items():
+        _require_views(ref, card, views)
+    for ref in answering:
+        with contextlib.suppress(
+            UnknownNameError
+        ):  # its bundle is gone, so nothing goes back to it
+            cards.setdefault(ref, card_of(ref))
+    computed = computed_of(views, cards.values())
+    lookups = lookups_of(looked_up(views), cards.values(), also=needed_of(computed))
     return EndpointSpec(
-        model=proposed.rpartition("/")[0],
-        task=card_of(proposed).task,
+        model=proposed[0].rpartition("/")[0],
+        task=cards[proposed[0]].task,
         clock="live",
         space=LIVE_SPACE,
-        lookups=tuple(lookup_of(view).to_json() for view in views),
+        lookups=tuple(lookup.to_json() for lookup in lookups),
         rule=None if rule is None else rule.document(),
+        on_demand=tuple(call.to_json() for call in calls_of(computed)),
     )
 
 
@@ -166,16 +208,16 @@ def _ref(registered: Report) -> str:
     return f"{registered.document['name']}/{registered.document['version']}"
 
 
-def _resolved(view: Any) -> FeatureView:
+def _resolved(view: Any) -> AnyView:
     if isinstance(view, str):  # pragma: no cover - the call has put the view in the name's place
         raise DefinitionError(
             f"The view '{view}' is given by name to the body.", remedy="Call the operator."
         )
-    found: FeatureView = view
+    found: AnyView = view
     return found
 
 
-def _require_views(ref: str, card: ModelCard, views: Sequence[FeatureView]) -> None:
+def _require_views(ref: str, card: ModelCard, views: Sequence[AnyView]) -> None:
     """Refuse a model that takes what the endpoint does not read."""
     columns = {view.name: [c.name for c in view.columns] for view in views}
     for feature in card.features:

@@ -51,6 +51,7 @@ def table_of(route: Route, spec: EndpointSpec, of: Settings, *, port: int = 0) -
     Raises:
         UnknownNameError: A model has no bundle.
     """
+    from features.on_demand_call import OnDemandCall
     from features.online_lookup import Lookup
 
     challenger = route.challenger
@@ -63,6 +64,7 @@ def table_of(route: Route, spec: EndpointSpec, of: Settings, *, port: int = 0) -
         else Served(ref=challenger, folder=folder_of(challenger)),
         experiment=route.experiment,
         lookups=tuple(Lookup.from_json(entry) for entry in spec.lookups),
+        on_demand=tuple(OnDemandCall.from_json(entry) for entry in spec.on_demand),
         clock=spec.clock,
         may_lack=frozenset(spec.may_lack),
         online=of.home / "features" / "online.db",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from headrace.calls import Finding
 from headrace.settings import Settings, settings
 
 # the same process's start may be read a little differently when the clock was set in between
@@ -38,6 +41,21 @@ def say_ready(of: Settings) -> None:
     half = path.with_suffix(".half")
     half.write_text(json.dumps(told), encoding="utf-8")
     half.replace(path)
+
+
+def host_lacking(parameters: Mapping[str, Any]) -> Finding | None:
+    """Return why no endpoint can be served now, None when the host runs and is ready.
+
+    Args:
+        parameters: Of the effect that asks; they make no difference.
+    """
+    if is_up():
+        return None
+    return Finding(
+        problem="Ray Serve is not up, so no endpoint can be served.",
+        remedy="Start it with `headrace up`, then run the flow again.",
+        rule="serving host",
+    )
 
 
 def is_up() -> bool:

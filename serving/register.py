@@ -9,8 +9,9 @@ from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, ParameterError
 from headrace.recording import current_invocation
 from serving._description import name_text, version_tags, version_text
+from serving._registry_names import require_alias, require_name
 from serving.bundles import keep_bundle
-from serving.registry import About, Origin, Registry, Version, require_alias, require_name
+from serving.registry import About, Origin, Registry, Version
 
 
 def _check_names(call: PlannedCall) -> Sequence[Finding]:
@@ -95,7 +96,7 @@ def _registered(
         name_text=name_text(model),
     )
     version, created = registry.register(model, name=name, about=about, origin=_origin(name))
-    if alias is not None:
+    if alias is not None and alias not in version.aliases:
         registry.set_alias(name, alias, version.version)
     runtime = keep_bundle(model, name=name, version=version.version).to_json()
     return Report.of(

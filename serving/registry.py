@@ -7,7 +7,6 @@ alias says what a version is for; only promotion gives the alias "champion".
 from __future__ import annotations
 
 import fcntl
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,13 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import ParameterError, ServiceError, UnknownNameError
+from headrace.errors import ServiceError, UnknownNameError
 from headrace.settings import settings
 from serving._description import LONGEST_DESCRIPTION
 from serving._markdown import link
 from serving._mlflow import MlflowDown, MlflowRefusal, pairs, server_at
 from serving._models import (
     DIGEST_TAG,
+    LOGGED_MODEL,
     LoggedModel,
     create_logged_model,
     fail_logged_model,
@@ -30,13 +30,12 @@ from serving._models import (
     links_of,
     write_mlflow_model,
 )
+from serving._registry_names import require_alias, require_name
 
 if TYPE_CHECKING:
     from headrace.artifacts import Model
 
 RUN_TAG = "headrace.run"
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
-_ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 _PAGE = 200
 
 
@@ -129,8 +128,7 @@ class Registry:
         with _alone(name):
             found = self._with_digest(name, model.digest)
             if found is not None:
-                self._reconcile(found, about)
-                return self.version(name, found.version), False
+                return self._reconciled(found, about), False
             logged = self._find(model, origin) or self._log(model, name, origin)
             self._ensure_name(name, about.name_text)
             known = {DIGEST_TAG: model.digest, **({RUN_TAG: origin.run} if origin.run else {})}
@@ -152,20 +150,9 @@ class Registry:
         Raises:
             UnknownNameError: Nothing is registered under it.
         """
-        try:
-            # the search of versions leaves their aliases out
-            named = self._server.get("/registered-models/get", name=require_name(name))
-        except MlflowRefusal as refusal:
-            if refusal.code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            raise UnknownNameError.of(
-                "registered model", name, self.names(), remedy="Name a model that was registered."
-            ) from None
-        aliases: dict[str, list[str]] = {}
-        for entry in named["registered_model"].get("aliases", ()):
-            aliases.setdefault(str(entry["version"]), []).append(entry["alias"])
+        aliases = self.aliases(name)
         found = [
-            replace(version, aliases=tuple(sorted(aliases.get(version.version, ()))))
+            replace(version, aliases=_of_version(aliases, version.version))
             for version in self._search(f"name = '{name}'")
         ]
         return sorted(found, key=lambda version: -int(version.version))
@@ -188,6 +175,14 @@ class Registry:
             remedy="Give a version's number or one of the aliases.",
         )
 
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return which version has which alias, in one request.
+
+        Raises:
+            UnknownNameError: Nothing is registered under the name.
+        """
+        return _aliases_in(self._named(name))
+
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Give an alias to a version; whichever had it loses it.
 
@@ -196,8 +191,8 @@ class Registry:
             UnknownNameError: There is no such version.
         """
         require_alias(alias)
-        has = self.version(name, version)
-        if alias not in has.aliases:
+        if self.aliases(name).get(alias) != version:
+            self.version(name, version)
             self._server.post("/registered-models/alias", name=name, alias=alias, version=version)
 
     def remove_alias(self, name: str, alias: str) -> None:
@@ -208,7 +203,7 @@ class Registry:
             UnknownNameError: Nothing is registered under the name.
         """
         require_alias(alias)
-        if any(alias in version.aliases for version in self.versions(name)):
+        if alias in self.aliases(name):
             self._server.delete("/registered-models/alias", name=name, alias=alias)
 
     def names(self) -> list[str]:
@@ -238,9 +233,13 @@ class Registry:
             if not token:
                 return
 
-    def _reconcile(self, version: Version, about: About) -> None:
-        self._ensure_name(version.name, about.name_text)
-        text = self._text(about, version.source)
+    def _reconciled(self, version: Version, about: About) -> Version:
+        """Let a version say what is to be said of it, and return it as it is since."""
+        named = self._named(version.name)
+        self._describe_name(named, about.name_text)
+        text = version.description
+        if not self._says(version, about.text):
+            text = self._text(about, version.source)
         if version.description != text:
             self._server.patch(
                 "/model-versions/update",
@@ -257,6 +256,19 @@ class Registry:
                     key=key,
                     value=value,
                 )
+        return replace(
+            version,
+            description=text,
+            tags={**version.tags, **about.tags},
+            aliases=_of_version(_aliases_in(named), version.version),
+        )
+
+    def _says(self, version: Version, text: str) -> bool:
+        """Return whether a version is described by a text with links to this server.
+
+        What they link to stays the same; looking it up takes a request for each.
+        """
+        return version.description.startswith(f"{text}\n\n[{LOGGED_MODEL}]({self._server.url}/")
 
     def _text(self, about: About, source: str) -> str:
         """Return the description of a version with the links; they win where it is too long."""
@@ -275,9 +287,24 @@ class Registry:
                 raise
         else:
             return
-        found = self._server.get("/registered-models/get", name=name)["registered_model"]
-        if text and not found.get("description"):
-            self._server.patch("/registered-models/update", name=name, description=text)
+        self._describe_name(self._named(name), text)
+
+    def _describe_name(self, named: Mapping[str, Any], text: str) -> None:
+        if text and not named.get("description"):
+            self._server.patch("/registered-models/update", name=named["name"], description=text)
+
+    def _named(self, name: str) -> dict[str, Any]:
+        """Return what MLflow says of a name; the search of versions leaves their aliases out."""
+        try:
+            found = self._server.get("/registered-models/get", name=require_name(name))
+        except MlflowRefusal as refusal:
+            if refusal.code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise UnknownNameError.of(
+                "registered model", name, self.names(), remedy="Name a model that was registered."
+            ) from None
+        named: dict[str, Any] = found["registered_model"]
+        return named
 
     def _find(self, model: Model, origin: Origin) -> LoggedModel | None:
         """Return the model as a training run logged it, this flow run's own before others."""
@@ -328,34 +355,12 @@ class Registry:
         )
 
 
-def require_name(name: str) -> str:
-    """Return a name of a model if it is allowed.
-
-    Raises:
-        ParameterError: It is not.
-    """
-    if _NAME.fullmatch(name):
-        return name
-    raise ParameterError(
-        f"A model cannot be registered as {name!r}.",
-        remedy="Begin with a letter and go on with letters, digits, '_', '-' or '.', at most 100.",
-    )
+def _aliases_in(named: Mapping[str, Any]) -> dict[str, str]:
+    return {entry["alias"]: str(entry["version"]) for entry in named.get("aliases", ())}
 
 
-def require_alias(alias: str) -> str:
-    """Return an alias if it is allowed.
-
-    Raises:
-        ParameterError: It is not; "latest" and "v1" mean something to MLflow.
-    """
-    reserved = alias.lower() == "latest" or re.fullmatch(r"[vV]\d+", alias)
-    if _ALIAS.fullmatch(alias) and not reserved:
-        return alias
-    raise ParameterError(
-        f"A version cannot have the alias {alias!r}.",
-        remedy="Begin with a letter and go on with letters, digits, '_' or '-', at most 100; not "
-        "'latest', and not 'v' with a number.",
-    )
+def _of_version(aliases: Mapping[str, str], version: str) -> tuple[str, ...]:
+    return tuple(sorted(alias for alias, of in aliases.items() if of == version))
 
 
 @contextmanager

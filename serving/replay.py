@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from features.catalog import ViewOrName
+from features.on_demand import OnDemandView
+from features.on_demand_names import AnyViewOrName
 from features.view import FeatureView
 from headrace import Labels, Report, Table, operator
 from headrace.calls import Finding, PlannedCall
@@ -32,7 +33,24 @@ def _check(call: PlannedCall) -> Sequence[Finding]:
     if schema is None or not views:
         return []
     keys = [(v.name, key) for v in views if isinstance(v, FeatureView) for key in v.keys]
-    return [
+    asked = [
+        (view.name, column.name)
+        for view in views
+        if isinstance(view, OnDemandView)
+        for column in view.request_columns
+        if column.role != "decision_time" and column.name not in schema
+    ]
+    found = [
+        Finding(
+            problem=f"The decisions to replay have no column '{name}', of which on-demand view "
+            f"'{view}' is computed.{did_you_mean(name, schema.names)}",
+            remedy="Replay rows that have all values that a request would give.",
+            rule="replay request",
+            input="decisions",
+        )
+        for view, name in asked
+    ]
+    return found + [
         Finding(
             problem=f"The decisions to replay have no column '{key}', by which view '{view}' is "
             f"looked up.{did_you_mean(key, schema.names)}",
@@ -53,7 +71,7 @@ def replay(
     deployed: Report,
     *,
     endpoint: str,
-    views: Sequence[ViewOrName],
+    views: Sequence[AnyViewOrName],
     since: date,
     until: date | None = None,
     timezone: Annotated[str, Field(min_length=1)] = "UTC",
@@ -69,7 +87,7 @@ def replay(
         decisions: Rows to decide on: one column of role entity, one of role decision_time, the
             columns that views are looked up by, and the request's own features.
         labels: Their outcomes. Rows without one are asked for too; theirs never comes.
-        view_rows: Rows of the views, in the order of `views`.
+        view_rows: Rows of the views, in the order of `views`; on-demand views have none.
         deployed: What `deploy` reported of the endpoint; its clock is "replayed".
         endpoint: Name of the endpoint.
         views: The views.
@@ -105,7 +123,8 @@ def replay(
         told = f"{document['told']} It was done before; nothing was asked again."
         return Report.of(document | {"changed": False, "told": told})
     route = endpoints.route(endpoint)
-    steps = _steps(decisions, labels, paired, route, (since, until, timezone))
+    asked = asked_of(route, spec.on_demand)
+    steps = _steps(decisions, labels, paired, asked, (since, until, timezone))
     document = _delivered(steps, paired, endpoint=endpoint, space=spec.space, mark=mark)
     _write(done, document)
     return Report.of(document | {"changed": True})
@@ -114,32 +133,30 @@ def replay(
 def _paired(
     views: Sequence[Any], rows: Sequence[Table[Any]]
 ) -> list[tuple[FeatureView, Table[Any]]]:
-    if len(views) != len(rows):
+    looked_up = [view for view in views if not isinstance(view, OnDemandView)]
+    if len(looked_up) != len(rows):
         raise DefinitionError(
-            f"There are {len(views)} views and the rows of {len(rows)}.",
-            remedy="Give the rows of every view, in the order of the views.",
+            f"There are {len(looked_up)} views and the rows of {len(rows)}.",
+            remedy="Give the rows of every view, in the order of the views; on-demand views have "
+            "none.",
         )
-    return list(zip(views, rows, strict=True))
+    return list(zip(looked_up, rows, strict=True))
 
 
 def _steps(
     decisions: Table[Any],
     labels: Labels[Any],
     paired: Sequence[tuple[FeatureView, Table[Any]]],
-    route: Route,
+    own: Sequence[str],
     period: tuple[date, date | None, str],
 ) -> Steps:
-    from serving.bundles import card_of
-
-    refs = [ref for ref in (route.champion, route.challenger) if ref is not None]
-    own = {f.name for ref in refs for f in card_of(ref).features if f.source is None}
     keys = dict.fromkeys(column for view, _ in paired for column in view.keys)
     since, until, timezone = period
     asked = decisions_of(
         decisions.arrow(),
         _schema(decisions),
         keys=list(keys),
-        own=sorted(own),
+        own=own,
         since=_midnight(since, timezone),
         until=None if until is None else _midnight(until, timezone),
     )
@@ -206,6 +223,29 @@ def _delivered(
         **asdict(counts),
         "told": told,
     }
+
+
+def asked_of(route: Route, on_demand: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what the models of a route take from a request, themselves or by what is computed.
+
+    Args:
+        route: What the endpoint answers with.
+        on_demand: What it computes of requests, as its spec has it.
+    """
+    from serving.bundles import card_of
+
+    refs = [ref for ref in (route.champion, route.challenger) if ref is not None]
+    features = [feature for ref in refs for feature in card_of(ref).features]
+    sources = {feature.source for feature in features}
+    own = {feature.name for feature in features if feature.source is None}
+    for call in on_demand:
+        if call["view"] in sources:
+            own |= {
+                argument["column"]
+                for argument in call["arguments"]
+                if argument["view"] is None and not argument["is_moment"]
+            }
+    return sorted(own)
 
 
 def _schema(table: Table[Any] | Labels[Any]) -> TableSchema:

@@ -3,7 +3,7 @@
 `make test` calls `python tests/side_by_side.py`: many tests wait for servers most of the time, so
 that two processes on two cores take little more than half as long. A folder of tests is run by one
 process; the longest come first, and what it says is shown when it is done. Arguments are pytest's.
-What is marked lengthy is left out.
+What is marked lengthy or services is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 LONGEST_FIRST = ("flows", "headrace", "crashes", "end_to_end", "serving", "operators", "features")
 ELSEWHERE = ("architecture", "browser")  # `make check`, `make test-browser`
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not lengthy")
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not lengthy and not services")
 NOTHING_SELECTED = 5
 
 

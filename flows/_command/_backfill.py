@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -69,19 +70,50 @@ def run_backfill(
         as_json: Print JSON at the end instead of lines.
 
     Raises:
-        ParameterError: The range or a parameter is wrong; nothing has run.
+        ParameterError: The range or a parameter is wrong, or another backfill of the flow runs;
+            nothing has run.
         ServiceError: A server does not answer; nothing has run.
         Exit: With 1 if a partition has failed.
     """
-    from flows._backfill import Decision, Past, as_line, asked_for, backfill, summed_up
-    from flows._command._outcome import only_json, started
-    from headrace.execution import Session
+    from flows._backfill import alone, asked_for
 
     asked = asked_for(flow, text, others)
     if not (local or dry_run):
         from flows.runtime import require_servers
 
         require_servers()
+    with contextlib.nullcontext() if dry_run else alone(flow.name):
+        outcomes = _outcomes(
+            flow, text, asked, again=again, dry_run=dry_run, local=local, as_json=as_json
+        )
+    if as_json:
+        _screen.write_json(
+            {
+                "flow": flow.name,
+                "range": text,
+                "asked": len(asked),
+                "partitions": [asdict(outcome) for outcome in outcomes],
+            }
+        )
+    if any(outcome.state == "failed" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _outcomes(
+    flow: Flow[..., Any],
+    text: str,
+    asked: Sequence[PartitionRun],
+    *,
+    again: bool,
+    dry_run: bool,
+    local: bool,
+    as_json: bool,
+) -> list[PartitionOutcome]:
+    """Run what is asked for and tell of each partition; see `run_backfill`."""
+    from flows._backfill import Decision, Past, as_line, backfill, summed_up
+    from flows._command._outcome import only_json, started
+    from headrace.execution import Session
+
     anew = Decision(state="run", why="asked to run again")
     decide = (lambda each: anew) if again else Past(flow, Session.of_settings()).decide
     outcomes: list[PartitionOutcome] = []
@@ -100,14 +132,4 @@ def run_backfill(
         finally:  # also when it is interrupted: what is done is kept
             if not as_json:
                 shown.line(summed_up(flow.name, outcomes, len(asked)))
-    if as_json:
-        _screen.write_json(
-            {
-                "flow": flow.name,
-                "range": text,
-                "asked": len(asked),
-                "partitions": [asdict(outcome) for outcome in outcomes],
-            }
-        )
-    if any(outcome.state == "failed" for outcome in outcomes):
-        raise typer.Exit(1)
+    return outcomes

@@ -9,6 +9,7 @@ ends in an example, and add a line below. The module may import typer, this pack
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from typing import Annotated
@@ -22,6 +23,7 @@ from flows._command import (
     emit,
     endpoint,
     explain,
+    features,
     flows,
     init,
     lineage,
@@ -63,6 +65,7 @@ app.command("explain")(explain.explain)
 app.command("lineage")(lineage.lineage)
 app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
+app.add_typer(features.app, name="features")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(store.app, name="store")
 
@@ -82,6 +85,8 @@ def _headrace(
 
 def main() -> None:
     """Run the command line: exit code 0, 1 for an error, 2 for a command that is put wrongly."""
+    # imports make a million objects that stay: to look for garbage among them takes a tenth of it
+    gc.set_threshold(50_000, 20, 100)
     leaving = _Leaving()
     atexit.register(leaving)  # first to come, so last to go
     arguments = sys.argv[1:]

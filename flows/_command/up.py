@@ -88,6 +88,8 @@ class _Report:
             self._shown.line("Another `headrace up` or `down` is at work; waiting for it.")
         elif progress.event == "ready":
             self._shown.line(f"The {names} is ready after {progress.seconds:.1f} s.")
+        elif progress.event == "left out":
+            self._shown.line(f"The {names} is left out. {progress.reason}")
         elif progress.event == "starting":
             self.changed = True
             self._shown.line(f"Starting the {names}.")

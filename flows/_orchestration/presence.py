@@ -12,6 +12,18 @@ its state when the server is back.
 """
 
 
+def answer_at(address: str) -> str:
+    """Return the status with which a server answers a request, or what kept it from answering."""
+    import httpx
+
+    plain = address.startswith("http:")  # no need to read the certificates of the world
+    try:
+        with httpx.Client(timeout=10, trust_env=False, verify=not plain) as client:
+            return str(client.get(address).status_code)
+    except httpx.HTTPError as error:
+        return type(error).__name__
+
+
 def is_absence(error: BaseException | None) -> bool:
     """Say whether an error, or what caused it, is a server that does not answer."""
     import httpx

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows._services.environment import (
+    feast_ui_environment,
     mlflow_environment,
     prefect_environment,
     runner_environment,
@@ -41,6 +42,8 @@ class Service:
         health_url: Answers 200 when the service is ready.
         ready_file: A JSON object that the service writes once it is ready, with its `pid`.
         needs: Services that must be ready before this one is started.
+        by_default: Whether it is started when none is named.
+        may_lack: Whether the others are started, when none is named, though this one cannot be.
     """
 
     name: str
@@ -55,15 +58,17 @@ class Service:
     health_url: str | None = None
     ready_file: Path | None = None
     needs: tuple[str, ...] = ()
+    by_default: bool = True
+    may_lack: bool = False
 
 
 def services(of: Settings) -> tuple[Service, ...]:
     """Return all services of these settings, in the order in which they can be started."""
-    return _prefect(of), _mlflow(of), _runner(of), _serving(of)
+    return _prefect(of), _mlflow(of), _feast_ui(of), _runner(of), _serving(of)
 
 
 def chosen(of: Settings, only: tuple[str, ...]) -> tuple[Service, ...]:
-    """Return the services named `only`, with those that they need; all when none is named.
+    """Return the services named `only`, with those that they need; by default nearly all.
 
     Raises:
         UnknownNameError: A name is that of no service.
@@ -74,7 +79,7 @@ def chosen(of: Settings, only: tuple[str, ...]) -> tuple[Service, ...]:
             raise UnknownNameError.of(
                 "service", name, every, remedy="Name a service, or none for all of them."
             )
-    wanted = set(only or every)
+    wanted = set(only or (service.name for service in every.values() if service.by_default))
     for service in reversed(every.values()):
         if service.name in wanted:
             wanted.update(service.needs)
@@ -140,6 +145,25 @@ def _mlflow(of: Settings) -> Service:
         port_setting="mlflow_port",
         url=of.mlflow_url,
         health_url=f"{of.mlflow_url}/health",
+    )
+
+
+def _feast_ui(of: Settings) -> Service:
+    everywhere = of.feast_ui_host in ("0.0.0.0", "::")  # noqa: S104  no address to go to
+    address = f"http://{'127.0.0.1' if everywhere else of.feast_ui_host}:{of.feast_ui_port}"
+    return Service(
+        name="feast",
+        title="Feast UI",
+        command=(*_PYTHON, "flows._services.feast_ui"),
+        folder=of.home / "features",
+        environment=feast_ui_environment(of),
+        host=of.feast_ui_host,
+        port=of.feast_ui_port,
+        port_setting="feast_ui_port",
+        url=address,
+        health_url=f"{address}/health",
+        by_default=of.feast_ui,
+        may_lack=True,
     )
 
 

@@ -90,6 +90,11 @@ def serving_environment(of: Settings) -> dict[str, str]:
     return {**_QUIET, **of.as_environment(), **ray_environment(of)}
 
 
+def feast_ui_environment(of: Settings) -> dict[str, str]:
+    """Return the variables of the process that shows Feast's page of features."""
+    return {**_QUIET, **of.as_environment(), **_no_proxy()}
+
+
 def _prefect_folders(of: Settings) -> dict[str, str]:
     home = of.home / "prefect"
     return {"PREFECT_HOME": str(home), "PREFECT_PROFILES_PATH": str(home / "profiles.toml")}

@@ -12,6 +12,7 @@ from typing import Literal
 from flows._services import processes
 from flows._services.attempt import Attempt
 from flows._services.definitions import Service, chosen, is_ready, services
+from headrace.errors import ServiceError
 from headrace.settings import Settings, settings
 
 _POLL_SECONDS = 0.2
@@ -22,16 +23,21 @@ class Progress:
     """This is one thing that happened while services were started or stopped.
 
     Attributes:
-        event: "waiting" comes again and again while nothing else happens.
+        event: "waiting" comes again and again while nothing else happens; "left out" is a service
+            that nothing needs and that cannot be started.
         services: Titles of the services that it happened to.
         seconds: Since the beginning.
         url: Where a ready service is found; none where it has no page.
+        reason: Why a service is left out, with the remedy.
     """
 
-    event: Literal["locked", "already up", "starting", "waiting", "ready", "stopped", "not running"]
+    event: Literal[
+        "locked", "already up", "starting", "waiting", "ready", "stopped", "not running", "left out"
+    ]
     services: tuple[str, ...]
     seconds: float = 0.0
     url: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +91,7 @@ def up(
             if service.name in found and service.name not in running:
                 processes.stop(found[service.name], of)  # what it started may have outlived it
         attempts = [Attempt(service, of, running.get(service.name)) for service in wanted]
-        for attempt in attempts:
-            attempt.check_before_start()
+        attempts = [each for each in attempts if _can_start(each, report, named=bool(only))]
         waiting = list(attempts)
         while waiting:
             for attempt in tuple(waiting):
@@ -154,6 +159,18 @@ def status(*, of: Settings | None = None) -> tuple[ServiceState, ...]:
     of = of or settings()
     daemons = processes.recorded(of)
     return tuple(_state(service, daemons.get(service.name)) for service in services(of))
+
+
+def _can_start(attempt: Attempt, report: Report, *, named: bool) -> bool:
+    """Refuse to go on without a service; one that nothing needs is left out, unless it is named."""
+    try:
+        attempt.check_before_start()
+    except ServiceError as error:
+        if named or not attempt.service.may_lack:
+            raise
+        report(Progress(event="left out", services=(attempt.service.title,), reason=str(error)))
+        return False
+    return True
 
 
 def _state(

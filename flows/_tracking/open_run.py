@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +31,7 @@ class OpenRun:
         mlflow_run_id: The parent run.
         prefect_url: Page of the flow run in Prefect, None outside it.
         spool: Where stages wait while the server is away.
+        artifact_uri: Where the parent run's files go; None when that is not known.
         silent: The server was away; nothing more is tried before the run ends.
     """
 
@@ -38,6 +41,7 @@ class OpenRun:
     mlflow_run_id: str
     prefect_url: str | None
     spool: Spool
+    artifact_uri: str | None = None
     silent: bool = False
     _lines: list[NodeLine] = field(default_factory=list)
     _metrics: dict[str, float] = field(default_factory=dict)
@@ -49,6 +53,19 @@ class OpenRun:
     _plots: dict[str, dict[str, bytes]] = field(default_factory=dict)
     _claimed: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _behind: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="headrace-mlflow")
+    )
+    _last: Future[None] | None = None
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do something behind the nodes, in the order of the calls: what no crash would lose."""
+        self._last = self._behind.submit(work)
+
+    def caught_up(self) -> None:
+        """Wait for all that was put off."""
+        if self._last is not None:
+            self._last.result()
 
     def add(
         self,

@@ -66,7 +66,7 @@ def _sent(server: MlflowServer, stage: Stage, folder: Path | None) -> str:
     for batch in _batches(stage):
         server.post("/runs/log-batch", run_id=run_id, **batch)
     if folder is not None and stage.files:
-        upload(server, _artifact_uri(server, run_id), folder / "files")
+        upload(server, stage.artifact_uri or _artifact_uri(server, run_id), folder / "files")
     if stage.status is not None:
         ended = {} if stage.ended_ms is None else {"end_time": stage.ended_ms}
         server.post("/runs/update", run_id=run_id, status=stage.status, **ended)
@@ -83,7 +83,9 @@ def _create_run(server: MlflowServer, stage: Stage) -> str:
         start_time=stage.new_run.started_ms,
         tags=pairs(stage.new_run.tags),
     )
-    return str(created["run"]["info"]["run_id"])
+    info = created["run"]["info"]
+    stage.artifact_uri = info.get("artifact_uri")
+    return str(info["run_id"])
 
 
 def _artifact_uri(server: MlflowServer, run_id: str) -> str:

@@ -74,6 +74,7 @@ class Stage:
         new_run: The run to create; None when `run_id` exists already.
         run_id: The run; filled in once it is created.
         model_id: The logged model; filled in once it is created.
+        artifact_uri: Where the run's files go; filled in once it is created, None to ask for it.
         params: Parameters.
         metrics: Metrics.
         tags: Tags.
@@ -87,6 +88,7 @@ class Stage:
     new_run: NewRun | None = None
     run_id: str | None = None
     model_id: str | None = None
+    artifact_uri: str | None = None
     params: dict[str, str] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)

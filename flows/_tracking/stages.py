@@ -120,6 +120,7 @@ def selection(
     }
     return Stage(
         run_id=opened.mlflow_run_id,
+        artifact_uri=opened.artifact_uri,
         metrics=[Metric(key=records.name(k), value=v, at_ms=at_ms) for k, v in figures.items()],
         tags={
             records.name(f"selected.{invocation.node}"): chosen.digest,
@@ -141,7 +142,7 @@ def report(opened: OpenRun, invocation: InvocationRecord, made: Report, *, folde
     place = folder / "files" / "reports"
     place.mkdir(parents=True)
     (place / f"{_file(invocation)}.json").write_text(json.dumps(made.document, indent=1))
-    return Stage(run_id=opened.mlflow_run_id, files=True)
+    return Stage(run_id=opened.mlflow_run_id, artifact_uri=opened.artifact_uri, files=True)
 
 
 def evaluation(
@@ -174,6 +175,7 @@ def evaluation(
     at_ms = records.ended_ms(invocation)
     return Stage(
         run_id=opened.mlflow_run_id,
+        artifact_uri=opened.artifact_uri,
         metrics=[
             Metric(key=records.name(prefix + key), value=value, at_ms=at_ms, dataset=measured_on)
             for key, value in records.evaluation_metrics(made).items()

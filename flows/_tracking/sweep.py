@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from datetime import datetime
 
 from flows._tracking.records import milliseconds
 from headrace.clock import current_clock
@@ -19,6 +20,13 @@ def process_tags() -> dict[str, str]:
     import os
 
     return {HOST_TAG: platform.node(), PROCESS_TAG: _identity(os.getpid()) or ""}
+
+
+def began_here(started_at: datetime) -> bool:
+    """Return whether a run that started then can only have been begun by this process."""
+    import psutil
+
+    return started_at.timestamp() >= psutil.Process().create_time()
 
 
 def sweep(server: MlflowServer, experiment_ids: Sequence[str]) -> list[str]:

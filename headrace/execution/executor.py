@@ -15,6 +15,7 @@ from headrace.clock import current_clock
 from headrace.errors import UnknownNameError
 from headrace.execution.abandoned import close_abandoned, this_process
 from headrace.execution.keys import Keys
+from headrace.execution.needs import require_needs
 from headrace.execution.node_run import NodeRun
 from headrace.execution.outcome import FlowRun, NodeOutcome
 from headrace.execution.session import Session
@@ -35,12 +36,14 @@ def run_plan(plan: Plan, session: Session) -> FlowRun:
 
     Raises:
         PlanError: The plan has problems.
-        ServiceError: Lineage or the run log cannot be reached; nothing has run.
+        ServiceError: Lineage, the run log or a service that a node needs cannot be reached;
+            nothing has run.
 
     Returns:
         The run; its state is "completed", "failed", or "paused" when a node waits for a person.
     """
     plan.require_sound()
+    require_needs(plan)
     close_abandoned(session.lineage)
     with session.store.in_use():  # `store gc` removes nothing meanwhile
         return _carried_out(plan, session)

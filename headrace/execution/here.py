@@ -28,7 +28,7 @@ def call_here(
     slots = operator.signature.outputs
     promised = promised_of(node.outputs)
     bound = Bound(inputs=inputs, parameters=node.parameters)
-    with granting(grants), invoking(invocation):
+    with granting(grants, flow=invocation.flow), invoking(invocation):
         made = invoke(operator, bound, promised=promised)
     if not slots:
         return {}

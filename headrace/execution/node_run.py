@@ -17,6 +17,7 @@ from headrace.execution.bodies import call_body
 from headrace.execution.keys import Keys, parts_as_json, parts_from_json
 from headrace.execution.ledger import Demand
 from headrace.execution.outcome import NodeOutcome
+from headrace.execution.reuse import remember_reuse
 from headrace.execution.room import room_of
 from headrace.execution.stored import edges_of, flattened, outputs_of, put
 from headrace.identity import Key, difference
@@ -112,8 +113,7 @@ class NodeRun:
         record = self._blank(node, "failed", inputs=inputs, partition=partition)
         try:
             # An effect is never reused, and reading its code would import the engine it acts on.
-            effect = operator.options.effect
-            key = _NO_KEY if effect else self.keys.of(node, labelled)
+            key = _NO_KEY if operator.options.effect else self.keys.of(node, labelled)
             record = replace(
                 record,
                 key=key.digest,
@@ -123,7 +123,7 @@ class NodeRun:
             if key.digest is None or operator.options.always:
                 return self._made(node, operator, inputs, record=record, key=key, started=started)
             with self.one_at_a_time.of(key.digest):
-                reused = self._reused(record, key.digest, started)
+                reused = self._reused(node, record, key.digest, started)
                 return reused or self._made(
                     node, operator, inputs, record=record, key=key, started=started
                 )
@@ -164,7 +164,7 @@ class NodeRun:
         ) as waited:
             if waited and key.digest is not None and not operator.options.always:
                 # another run may have made the same while this one waited for room
-                reused = self._reused(record, key.digest, started)
+                reused = self._reused(node, record, key.digest, started)
                 if reused is not None:
                     return reused
             made = call_body(
@@ -192,12 +192,13 @@ class NodeRun:
         for observer in self.session.observers:
             observer.node_says(node, text)
 
-    def _reused(self, record: InvocationRecord, key: str, started: float) -> NodeOutcome | None:
+    def _reused(
+        self, node: Node, record: InvocationRecord, key: str, started: float
+    ) -> NodeOutcome | None:
         found = self.session.lineage.reusable(key)
-        if found is None:
-            return None
-        if not all(self.session.store.has(e.digest) for e in found.outputs):
+        if found is None or not all(self.session.store.has(e.digest) for e in found.outputs):
             return None  # collected, or damaged: a new copy takes its place
+        remember_reuse(node, flow=self.plan.flow, run_id=self.run_id, session=self.session)
         outputs = outputs_of(found, self.session.lineage, self.session.store)
         message = f"made by run {found.run_id[:8]}"
         record = replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -65,7 +66,7 @@ def _requirements(
 
     info = _infos(installed.folder)[installed.name]
     required = []
-    for line in importlib.metadata.Distribution.at(info).requires or ():
+    for line in _required(info):
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
@@ -137,9 +138,30 @@ def _modules(info: Path) -> frozenset[str]:
 
 @cache
 def _read(info: Path) -> Installed:
+    named, versions = _headers(info, "Name"), _headers(info, "Version")
+    name = named[0] if named else info.name.split("-")[0]
+    version = versions[0] if versions else importlib.metadata.Distribution.at(info).version
+    return Installed(_normal(name), version, str(info.parent))
+
+
+def _required(info: Path) -> Sequence[str]:
+    if info.suffix == ".dist-info":
+        return _headers(info, "Requires-Dist")
+    return importlib.metadata.Distribution.at(info).requires or ()
+
+
+def _headers(info: Path, name: str) -> list[str]:
+    """Return the values of a header of the metadata; who asks for all waits for a mail parser."""
+    found = re.findall(rf"^{name}:(.*(?:\n[ \t].*)*)", _head(info), re.MULTILINE | re.IGNORECASE)
+    return [" ".join(value.split()) for value in found]
+
+
+@cache
+def _head(info: Path) -> str:
+    """Return the headers of a distribution's metadata, without the description that follows."""
     distribution = importlib.metadata.Distribution.at(info)
-    name = distribution.metadata["Name"] or info.name.split("-")[0]
-    return Installed(_normal(name), distribution.version, str(info.parent))
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    return text.partition("\n\n")[0]
 
 
 def _normal(name: str) -> str:

@@ -27,20 +27,17 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, StatementError
-from sqlalchemy.types import JSON, TypeDecorator
+from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
 from headrace.errors import DataError, DefinitionError, HeadraceError, StoreError
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/versions/`; a test holds the two together."""
 
 metadata = MetaData()
 """Every table of the shared database."""
-
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 _BUSY_SECONDS = 60.0
 _WRITING = "headrace_writing"
@@ -84,6 +81,24 @@ class WholeNumber(TypeDecorator[int]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> int | None:
         """Read the number back."""
         return None if value is None else int(value)
+
+
+class _Json(TypeDecorator[Any]):
+    """This column type keeps JSON-like data; PostgreSQL's own type is imported for it alone."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type that a database keeps it as."""
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON(none_as_null=True))
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return dialect.type_descriptor(JSONB(none_as_null=True))
+
+
+Json = _Json(none_as_null=True)
 
 
 class Database:

@@ -20,7 +20,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from headrace.clock import current_clock
 from headrace.errors import ParameterError, UnknownNameError
@@ -366,8 +365,13 @@ def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]
 
 @functools.cache
 def _insert_if_new(dialect: str, table: Table) -> Insert:
-    made = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    return made.on_conflict_do_nothing()
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def _unknown_run(run_id: str) -> UnknownNameError:

@@ -186,3 +186,33 @@ class Approval:
     note: str = ""
     decided_at: datetime | None = None
     origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureRead:
+    """This is one time that features of a view with sensitive columns were read.
+
+    Args:
+        sort: "read" when rows were handed out, "reused" when a run took over what an earlier one
+            had read, "deployed" when an endpoint was given them to look up.
+        view: Name of the view.
+        columns: The features.
+        version: Number of the view's version.
+        rows: How many rows there were; None for an endpoint.
+        at: When, aware, in UTC.
+        flow: Which flow read; empty for a person in a REPL.
+        run_id: In which run; None for a person in a REPL.
+        endpoint: Which endpoint may look them up; None for a flow.
+        actor: Who started the run, or who the person is.
+    """
+
+    sort: Literal["read", "reused", "deployed"]
+    view: str
+    columns: tuple[str, ...]
+    version: int
+    rows: int | None
+    at: datetime
+    flow: str = ""
+    run_id: str | None = None
+    endpoint: str | None = None
+    actor: str = ""

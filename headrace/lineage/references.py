@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, select
 
-from headrace.errors import UnknownNameError
+from headrace.errors import UnknownNameError, nearest
 from headrace.lineage import tables
 from headrace.lineage.reading import read_invocations
 from headrace.lineage.records import ArtifactRecord, EdgeRecord, InvocationRecord, RunRecord
@@ -56,9 +56,13 @@ def _latest(connection: Connection, flow: str, node: str) -> Found:
     row = connection.execute(newest).one_or_none()
     if row is None:
         flows = connection.scalars(select(_run.c.flow).distinct()).all()
-        raise UnknownNameError.of(
-            "run of the flow", flow, flows, remedy=f"run it first: `headrace run {flow}`."
+        near = nearest(flow, flows)
+        remedy = (
+            f"name a flow that has run, as in `latest:{near[0]}`."
+            if near
+            else (f"run it first: `headrace run {flow}`.")
         )
+        raise UnknownNameError.of("run of the flow", flow, flows, remedy=remedy)
     if not node:
         return RunRecord(**row._mapping)
     finished = _invocation.c.state.in_(("executed", "cached"))

@@ -121,3 +121,21 @@ approval = Table(
     Column("decided_at", UtcTime),
     Column("origin", String(32), nullable=False),
 )
+
+# written, never changed: a trigger refuses it
+feature_read = Table(
+    "feature_read",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sort", String(16), nullable=False),
+    Column("view", String(200), nullable=False),
+    Column("columns", Json, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("rows", BigInteger),
+    Column("at", UtcTime, nullable=False),
+    Column("flow", String(200), nullable=False),
+    Column("run_id", String(64)),
+    Column("endpoint", String(64)),
+    Column("actor", String(200), nullable=False),
+    Index("feature_read_by_view", "view", "id"),
+)

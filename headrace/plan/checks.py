@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headrace.calls import PlannedCall
 from headrace.errors import HeadraceError
-from headrace.grants import covers
+from headrace.grants import current_reader, refusals
 from headrace.plan.columns import differing_columns, unfitting_columns
 from headrace.plan.graph import Edge, Ref
 from headrace.plan.outputs import failed
@@ -26,26 +26,27 @@ def check_call(
     *,
     inputs: Mapping[str, tuple[Ref, ...]],
     path: str,
-    grants: Sequence[str],
     over: str | None,
     complete: bool = True,
-) -> tuple[list[Wrong], list[Edge]]:
-    """Return what is wrong with a call, and its edges.
+) -> tuple[list[Wrong], list[str], list[Edge]]:
+    """Return what is wrong with a call, what it is warned of, and its edges.
+
+    What the flow is granted is that of `granting`, in which the plan is made.
 
     Args:
         operator: The operator.
         call: Parameters and input symbols.
         inputs: Where each input comes from.
         path: The node's path.
-        grants: What external data the flow may read.
         over: The argument that `map_over` runs over, if only the data knows the partitions.
         complete: Whether all arguments are there and right, so that the operator's own check
             and grants can be asked.
 
     Returns:
-        What is wrong, and one edge per input artifact.
+        What is wrong, warnings, and one edge per input artifact.
     """
     found: list[Wrong] = []
+    warnings: list[str] = []
     edges: list[Edge] = []
     for slot in operator.signature.inputs:
         for ref, symbol in zip(
@@ -61,10 +62,10 @@ def check_call(
     found.extend(_same_variable(operator, call, path))
     found.extend(_task(operator, call, path))
     if complete and not found:
-        found.extend(_own_findings(operator, call, inputs, path))
+        found.extend(_own_findings(operator, call, inputs, path, warnings))
     if complete:
-        found.extend(_grants(operator, call, path, grants))
-    return found, edges
+        found.extend(_grants(operator, call, path))
+    return found, warnings, edges
 
 
 def _own_findings(
@@ -72,6 +73,7 @@ def _own_findings(
     call: PlannedCall,
     inputs: Mapping[str, tuple[Ref, ...]],
     path: str,
+    warnings: list[str],
 ) -> Iterator[Wrong]:
     if operator.options.check is None:
         return
@@ -87,7 +89,10 @@ def _own_findings(
         about = f"'{path}.{finding.input}'" if finding.input else f"'{path}'"
         source = inputs.get(finding.input or "", ())
         edge = f"'{source[0]}' → {about}" if source else about
-        yield Wrong(finding.rule, f"{edge}: {finding.problem}", finding.remedy)
+        if finding.warning:
+            warnings.append(f"{edge}: {finding.problem} {finding.remedy}")
+        else:
+            yield Wrong(finding.rule, f"{edge}: {finding.problem}", finding.remedy)
 
 
 def _kind(slot: Slot, symbol: Symbol, edge: str, over: str | None) -> Iterator[Wrong]:
@@ -153,10 +158,9 @@ def _task(operator: Operator[..., Any], call: PlannedCall, path: str) -> Iterato
         )
 
 
-def _grants(
-    operator: Operator[..., Any], call: PlannedCall, path: str, grants: Sequence[str]
-) -> Iterator[Wrong]:
-    if operator.options.reads is None:
+def _grants(operator: Operator[..., Any], call: PlannedCall, path: str) -> Iterator[Wrong]:
+    reader = current_reader()
+    if operator.options.reads is None or reader is None:
         return
     try:
         externals = operator.options.reads(call.parameters)
@@ -166,14 +170,7 @@ def _grants(
     except Exception as error:  # `reads` is the user's code; a plan says so and goes on
         yield failed("reads", operator.name, path, error)
         return
-    for external in externals:
-        if not covers(grants, external.name):
-            has = ", ".join(f"'{g}'" for g in grants) or "nothing"
-            yield Wrong(
-                "missing grant",
-                f"'{path}' reads '{external.name}', but the flow is granted {has}.",
-                f"Add it to the flow: `@flow(grants=['{external.name}'])`.",
-            )
+    yield from (Wrong(*each) for each in refusals(externals, reader, subject=f"'{path}'"))
 
 
 def check_machine(operator: Operator[..., Any]) -> Iterator[Wrong]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.artifacts import Artifact, Partitions, kind_named
 from headrace.calls import PlannedCall
 from headrace.errors import HeadraceError
+from headrace.grants import granting
 from headrace.plan.checks import check_call, check_machine
 from headrace.plan.graph import Condition, Edge, Location, Node, Plan, Problem, Ref
 from headrace.plan.leaks import leaking_features
@@ -82,6 +83,7 @@ class _Planner:
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
         self.problems: list[Problem] = []
+        self._warnings: list[str] = []
         self._code = body.__code__
         self._prefix = ""
         self._taken: set[str] = set()
@@ -197,15 +199,10 @@ class _Planner:
             inputs={name: tuple(symbol for _, symbol in found) for name, found in sources.items()},
         )
         complete = len(self.problems) == before
-        with tracing(None):  # the checks are plain code, and may import or call what they like
-            findings, edges = check_call(
-                operator,
-                call,
-                inputs=inputs,
-                path=path,
-                grants=self.grants,
-                over=over,
-                complete=complete,
+        # the checks are plain code, and may import or call what they like
+        with tracing(None), granting(self.grants, flow=self.flow):
+            findings, warnings, edges = check_call(
+                operator, call, inputs=inputs, path=path, over=over, complete=complete
             )
             outputs, wrong = planned_outputs(operator, call, path=path, over=over)
         findings += check_machine(operator)
@@ -213,6 +210,7 @@ class _Planner:
             findings += [*wrong, *leaking_features(call, outputs, path=path)]
         for rule, problem, remedy in findings:
             self.problem(rule, problem, remedy, location)
+        self._warnings.extend(f"{location}: {warning}" for warning in warnings)
         self.edges.extend(edges)
         self.nodes[path] = Node(
             path=path,
@@ -366,7 +364,7 @@ class _Planner:
             results=results,
             returns_many=isinstance(returned, list | tuple),
             problems=tuple(self.problems),
-            warnings=warnings,
+            warnings=(*self._warnings, *warnings),
             pruned=tuple(pruned),
             grants=self.grants,
         )

@@ -118,6 +118,7 @@ class LaneApp:
                 {"name": each.name, "dtype": each.dtype, "source": each.source}
                 for each in decider.inputs
             ],
+            **({"on_demand": decider.computed()} if decider.computed() else {}),
             "log": asdict(self._log.stats()),
         }
 

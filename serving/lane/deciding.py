@@ -21,6 +21,7 @@ from headrace.errors import HeadraceError, LeakageError
 from operators.scoring import Scorer
 from serving._request_errors import RequestError
 from serving._requests import DecisionRequest, Input
+from serving.lane.computing import Computing
 from serving.lane.rows import RowBuilder
 from serving.lane.table import LaneTable
 
@@ -60,6 +61,7 @@ class Decider:
         champion: Its champion.
         inputs: What the champion and the challenger take, the champion's first.
         lookups: What is looked up for them.
+        computing: The on-demand views that are computed for them.
         log: The endpoint's log.
         pending: Answers that are being made, by the id that clients gave; shared with the
             decider before, so that a repeat during a switch is not decided twice.
@@ -72,6 +74,7 @@ class Decider:
         champion: Loaded,
         inputs: Sequence[Input],
         lookups: Sequence[Lookup],
+        computing: Sequence[Computing] = (),
         log: DecisionLog,
         pending: dict[str, asyncio.Future[dict[str, Any]]],
     ) -> None:
@@ -85,6 +88,7 @@ class Decider:
             lookups,
             OnlineReader(table.online, table.space, lookups),
             may_lack=table.may_lack,
+            computing=computing,
         )
         self._columns = log.columns([each.name for each in inputs])
         self._answers = "estimate" if champion.scorer.card.task == "estimation" else "probability"
@@ -127,6 +131,13 @@ class Decider:
             "at": from_us(logged["at"]).isoformat(),
             "repeated": repeated,
             "missing": logged["missing"],
+        }
+
+    def computed(self) -> dict[str, dict[str, int]]:
+        """Return how often each on-demand view was computed since this table, and failed."""
+        return {
+            each.view: {"computed": each.computed, "failed": each.failed}
+            for each in self._rows.computing
         }
 
     def _answer_waiting(self) -> None:

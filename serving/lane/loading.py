@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
-from features.online_lookup import Lookup
+from features.on_demand_call import ready_function
 from headrace.decisions import DecisionLog
-from headrace.errors import DataError, did_you_mean
-from headrace.models import ModelCard
-from operators.bundle import load_bundle, read_card
+from headrace.settings import settings
+from operators.bundle import load_bundle
 from operators.encoder import compile_encoder
-from serving._requests import Input
+from serving.lane.computing import Computing
 from serving.lane.deciding import Decider, Loaded
+from serving.lane.inputs import LaneInputs, inputs_of
 from serving.lane.table import LaneTable, Served
 
 
@@ -29,57 +28,19 @@ def load_model(served: Served) -> Loaded:
     return loaded
 
 
-def inputs_of(table: LaneTable, champion: ModelCard) -> tuple[Input, ...]:
-    """Return what the models of a table take, the champion's first, then what only others do.
+def load_computing(inputs: LaneInputs) -> tuple[Computing, ...]:
+    """Return the on-demand views of a table, each with its function as it was at deploy.
 
     Raises:
-        DataError: Champion and challenger read one name from different views, or as other types.
+        DefinitionError: A function cannot be imported, or is not what it was at deploy.
     """
-    inputs = {f.name: _input(f) for f in champion.features}
-    if table.challenger is not None:
-        for feature in read_card(table.challenger.folder).features:
-            same = inputs.setdefault(feature.name, _input(feature))
-            if same != _input(feature):
-                raise DataError(
-                    f"Input '{feature.name}' is {same.dtype} from {same.source or 'the request'} "
-                    f"for {table.champion.ref} and {feature.dtype} from "
-                    f"{feature.source or 'the request'} for {table.challenger.ref}.",
-                    remedy="Give one of them another name; an endpoint reads each input once.",
-                )
-    return tuple(inputs.values())
-
-
-def require_lookups(table: LaneTable, inputs: tuple[Input, ...]) -> None:
-    """Refuse a table whose models take features that it does not look up.
-
-    Raises:
-        DataError: A feature's view is not among the lookups.
-    """
-    known = {(lookup.view, name) for lookup in table.lookups for name in lookup.features}
-    for each in inputs:
-        if each.source is not None and (each.source, each.name) not in known:
-            views = [lookup.view for lookup in table.lookups]
-            raise DataError(
-                f"Endpoint '{table.endpoint}' looks up no feature '{each.name}' of view "
-                f"'{each.source}'.{did_you_mean(each.source, views)}",
-                remedy="Deploy the endpoint with all views that its models were trained on.",
-            )
-
-
-def used_lookups(table: LaneTable, inputs: tuple[Input, ...]) -> tuple[Lookup, ...]:
-    """Return what is looked up of each view: the features that a model of the table takes."""
-    wanted = {(each.source, each.name) for each in inputs}
-    found = []
-    for lookup in table.lookups:
-        kept = [
-            (name, dtype)
-            for name, dtype in zip(lookup.features, lookup.dtypes, strict=True)
-            if (lookup.view, name) in wanted
-        ]
-        if kept:
-            names, dtypes = zip(*kept, strict=True)
-            found.append(replace(lookup, features=names, dtypes=dtypes))
-    return tuple(found)
+    if not inputs.calls:
+        return ()
+    roots = settings().roots
+    return tuple(
+        Computing(call, ready_function(call, roots), inputs.inputs, names)
+        for call, names in inputs.calls
+    )
 
 
 async def load_decider(
@@ -91,17 +52,13 @@ async def load_decider(
         HeadraceError: A bundle is damaged, or the table contradicts itself.
     """
     champion = await asyncio.to_thread(load_model, table.champion)
-    inputs = inputs_of(table, champion.scorer.card)
-    require_lookups(table, inputs)
+    found = inputs_of(table, champion.scorer.card)
     return Decider(
         table,
         champion=champion,
-        inputs=inputs,
-        lookups=used_lookups(table, inputs),
+        inputs=found.inputs,
+        lookups=found.lookups,
+        computing=await asyncio.to_thread(load_computing, found),
         log=log,
         pending=pending,
     )
-
-
-def _input(feature: Any) -> Input:
-    return Input(name=feature.name, dtype=feature.dtype, source=feature.source)

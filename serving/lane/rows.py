@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from features.online_lookup import Lookup
 from features.online_reader import OnlineReader
 from serving._request_errors import RequestError
 from serving._requests import DecisionRequest, Input
+from serving.lane.computing import Computing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,7 @@ class RowBuilder:
         lookups: What is read from the online store.
         reader: Reads it; its lookups are the same.
         may_lack: Views whose entities may be unknown.
+        computing: The on-demand views that are computed of a row.
     """
 
     def __init__(
@@ -41,8 +43,11 @@ class RowBuilder:
         reader: OnlineReader,
         *,
         may_lack: frozenset[str],
+        computing: Sequence[Computing] = (),
     ) -> None:
         self._width = len(inputs)
+        self._computing = tuple(computing)
+        self._only_for = {each.name: each.only_for for each in inputs if each.only_for}
         self._reader = reader
         self._places = {each.name: place for place, each in enumerate(inputs)}
         self._asked = tuple((i, each.name) for i, each in enumerate(inputs) if not each.source)
@@ -54,10 +59,10 @@ class RowBuilder:
                 name=lookup.view,
                 keys=tuple(column for column, _ in lookup.keys),
                 places=tuple(
-                    (self._places[feature], position)
-                    for position, feature in enumerate(lookup.features)
+                    (self._places[name], position)
+                    for position, name in enumerate(names_of(lookup, inputs))
                 ),
-                features=frozenset(lookup.features),
+                features=frozenset(names_of(lookup, inputs)),
                 may_lack=lookup.view in may_lack,
             )
             for index, lookup in enumerate(lookups)
@@ -67,7 +72,8 @@ class RowBuilder:
         """Return the values in the order of the inputs, and the views that had nothing.
 
         Raises:
-            RequestError: An entity is not known to a view that may not lack it.
+            RequestError: An entity is not known to a view that may not lack it, or an on-demand
+                view cannot be computed.
             LeakageError: The store holds what was not known yet at the decision.
         """
         given, entity = request.given, request.entity
@@ -77,9 +83,14 @@ class RowBuilder:
         missing: list[str] = []
         at = request.at_us or 0
         for place, name in self._asked:
-            row[place] = given[name] if name in given else entity[name]
+            row[place] = given[name] if name in given else entity.get(name)
+        covered: Set[str] = given.keys()
+        wanted = self._computing
+        if wanted:
+            wanted = tuple(each for each in wanted if not each.features <= given.keys())
+            covered = self._covered(covered, wanted)
         for view in self._views:
-            if view.features <= given.keys():
+            if view.features <= covered:
                 continue
             found = self._reader.read(view.index, entity, at)
             if found.values is None:
@@ -98,9 +109,33 @@ class RowBuilder:
         for name, place in self._looked_up:
             if name in given:
                 row[place] = given[name]
+        for each in wanted:
+            each.fill(row, given, at)
         return row, missing
+
+    def _covered(self, given: Set[str], wanted: Sequence[Computing]) -> Set[str]:
+        """Return the inputs that nobody has to find: those given, and those only for these."""
+        if len(wanted) == len(self._computing):
+            return given
+        views = {each.view for each in wanted}
+        return given | {name for name, by in self._only_for.items() if not by & views}
+
+    @property
+    def computing(self) -> tuple[Computing, ...]:
+        """The on-demand views, with how often each was computed."""
+        return self._computing
 
     def overridden(self, request: DecisionRequest) -> list[str]:
         """Return the names that the request gives and that a view would have given."""
         given = request.given
         return [name for name, _ in self._looked_up if name in given]
+
+
+def names_of(lookup: Lookup, inputs: Sequence[Input]) -> list[str]:
+    """Return the inputs that the features of a lookup are, in its order.
+
+    A feature that no model takes has the name of its view before its own where another input is
+    called so.
+    """
+    own = {each.name for each in inputs if each.source == lookup.view}
+    return [name if name in own else f"{lookup.view}__{name}" for name in lookup.features]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from features.on_demand_call import OnDemandCall
 from features.online_lookup import Lookup
 
 
@@ -38,6 +39,7 @@ class LaneTable:
         challenger: The model that is scored in shadow, None when there is none.
         experiment: Id of the pair that is being compared, None without challenger.
         lookups: The features that are read from the online store.
+        on_demand: The on-demand views that are computed of requests.
         clock: "live", or "replayed": then requests say the moment of the decision.
         may_lack: Views whose entities may be unknown; their features are null then.
         online: File of the online store.
@@ -62,6 +64,7 @@ class LaneTable:
     notices: Path
     port: int = 0
     durability: Literal["process", "power"] = "process"
+    on_demand: tuple[OnDemandCall, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the table as JSON-like data."""
@@ -81,6 +84,7 @@ class LaneTable:
             "notices": str(self.notices),
             "port": self.port,
             "durability": self.durability,
+            "on_demand": [call.to_json() for call in self.on_demand],
         }
 
     @classmethod
@@ -102,6 +106,7 @@ class LaneTable:
             notices=Path(data["notices"]),
             port=data["port"],
             durability=data["durability"],
+            on_demand=tuple(OnDemandCall.from_json(entry) for entry in data["on_demand"]),
         )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +30,7 @@ from headrace.decisions import open_view
 from headrace.errors import LeakageError
 from headrace.execution import FlowRun, Session, plan_status, run_plan
 from headrace.plan.graph import PlanError
-from headrace.settings import settings, using_settings
+from headrace.settings import inherited_environment, settings, using_settings
 from operators import nycflights13 as nyc
 from operators.build import build
 from operators.compute_features import compute_features
@@ -468,6 +471,40 @@ def test_a_second_run_executes_no_pure_operator_and_adds_nothing(runs: Runs) -> 
     assert entries(logged(runs.second), "metrics")["test_auc"] == pytest.approx(
         entries(logged(runs.first), "metrics")["test_auc"]
     )
+
+
+_SHOWING_MODULES = """
+import json, os, sys
+import flows._command.main as command
+
+def leaving(self):
+    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+    os._exit(self.code)
+
+command._Leaving.__call__ = leaving
+command.main()
+"""
+
+
+def test_a_run_that_reuses_everything_imports_no_engine_for_its_effects(runs: Runs) -> None:
+    words = [f"--parameter={name}={value}" for name, value in PARAMETERS.items()]
+
+    done = subprocess.run(
+        [sys.executable, "-c", _SHOWING_MODULES, "run", "flight_delay", "--json", *words],
+        env={**inherited_environment(), **_services.client_environment()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["pure_executed"] == 0
+    modules = set(json.loads(done.stderr.splitlines()[-1]))
+    assert {"prefect", "sqlalchemy"} <= modules
+    assert modules & {
+        "duckdb", "fastapi", "feast", "great_expectations", "matplotlib", "mlflow", "onnx",
+        "onnxruntime", "pandas", "pyarrow", "ray", "scipy", "sklearn", "torch", "xgboost",
+    } == set()  # fmt: skip
 
 
 def test_every_pure_node_can_be_cached(runs: Runs) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.join import NO_MATCH, Facts, join_as_known, match_as_known
-from headrace.errors import BoundaryError, DefinitionError
+from headrace.errors import BoundaryError
 
 US = pa.timestamp("us", tz="UTC")
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -186,13 +187,99 @@ def test_a_column_that_would_occur_twice_is_refused():
     )
 
 
-def test_facts_need_a_key():
-    with pytest.raises(DefinitionError) as error:
-        Facts(rows=pa.table({}), keys=())
-
-    assert str(error.value) == (
-        "Facts have no key to join on.\n  Fix: Name the columns that identify the entity."
+def test_facts_without_a_key_are_about_everybody():
+    rows = pa.table(
+        {"event_time": hours(0, 1), "known_time": hours(0, 3), "holiday": ["no", "yes"]}
     )
+    asked = spine(["JFK", None, "JFK"], [2, 3, -1])
+
+    joined = join_as_known(asked, [Facts(rows=rows, keys=())], at="decided_at")
+
+    assert joined["holiday"].to_pylist() == ["no", "yes", None]
+
+
+def test_a_fact_expires_after_its_last_moment_not_at_it():
+    facts = weather(origin=["JFK"], event=[0], known=[0], wind=[7.0])
+    rows = facts.rows.append_column("expires_at", hours(3))
+    facts = Facts(rows=rows, keys=("origin",), expires="expires_at")
+    asked = pa.table(
+        {
+            "origin": ["JFK", "JFK"],
+            "decided_at": pa.array([START + timedelta(hours=3, microseconds=n) for n in (0, 1)]),
+        }
+    )
+
+    joined = join_as_known(asked, [facts], at="decided_at")
+
+    assert joined["wind"].to_pylist() == [7.0, None]
+
+
+def test_the_hour_that_a_clock_shows_twice_is_two_hours():
+    zone = ZoneInfo("America/New_York")
+    twice = [datetime(2013, 11, 3, 1, 30, fold=fold, tzinfo=zone) for fold in (0, 1)]
+    kind = pa.timestamp("us", tz="America/New_York")
+    rows = pa.table(
+        {
+            "origin": ["JFK", "JFK"],
+            "event_time": pa.array([t.astimezone(UTC) for t in twice], US).cast(kind),
+            "known_time": pa.array([t.astimezone(UTC) for t in twice], US).cast(kind),
+            "wind": ["summer", "winter"],
+        }
+    )
+    later = [t.astimezone(UTC) + timedelta(minutes=20) for t in twice]
+    asked = pa.table({"origin": ["JFK", "JFK"], "decided_at": pa.array(later, US)})
+
+    joined = join_as_known(asked, [Facts(rows=rows, keys=("origin",))], at="decided_at")
+
+    assert joined["wind"].to_pylist() == ["summer", "winter"]
+
+
+def test_a_decision_without_a_time_knows_nothing():
+    facts = weather(origin=["JFK"], event=[0], known=[0], wind=[7.0])
+    asked = pa.table({"origin": ["JFK", "JFK"], "decided_at": hours(None, 1)})
+
+    joined = join_as_known(asked, [facts], at="decided_at")
+
+    assert joined["wind"].to_pylist() == [None, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows"),
+    [
+        pytest.param(pa.int32(), pa.int64(), id="fewer bits asked"),
+        pytest.param(pa.int64(), pa.int8(), id="fewer bits in the facts"),
+        pytest.param(pa.uint64(), pa.int64(), id="without and with a sign"),
+        pytest.param(pa.int16(), pa.uint64(), id="with and without a sign"),
+    ],
+)
+def test_whole_numbers_match_whatever_their_width(asked, rows):
+    table = pa.table(
+        {
+            "flight": pa.array([1, 7], rows),
+            "event_time": hours(0, 0),
+            "known_time": hours(0, 0),
+        }
+    )
+    spine_rows = pa.table({"flight": pa.array([7, 2, 1], asked), "decided_at": hours(1, 1, 1)})
+
+    found = match_as_known(spine_rows, Facts(rows=table, keys=("flight",)), at="decided_at")
+
+    assert found.tolist() == [1, NO_MATCH, 0]
+
+
+def test_a_number_that_the_other_side_cannot_hold_matches_nothing():
+    table = pa.table(
+        {
+            "flight": pa.array([2**63 + 1, 5], pa.uint64()),
+            "event_time": hours(0, 0),
+            "known_time": hours(0, 0),
+        }
+    )
+    asked = pa.table({"flight": pa.array([-(2**63) + 1, 5], pa.int64()), "decided_at": hours(1, 1)})
+
+    found = match_as_known(asked, Facts(rows=table, keys=("flight",)), at="decided_at")
+
+    assert found.tolist() == [NO_MATCH, 1]
 
 
 minute = st.integers(0, 12)  # few values, so that ties and repeats are common

@@ -19,6 +19,7 @@ from features.airport_weather import airport_weather
 from features.online import OnlineStore, Pushed, online_file, plain_rows
 from features.online_lookup import lookup_of
 from features.online_reader import OnlineReader
+from features.online_versions import versions_online
 from features.view import Entity, FeatureView
 from headrace.clock import VirtualClock, using_clock
 from headrace.errors import (
@@ -69,7 +70,7 @@ runways = replace(
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
-    with using_clock(VirtualClock(NOON + timedelta(days=1))):
+    with using_settings(home=tmp_path), using_clock(VirtualClock(NOON + timedelta(days=1))):
         yield tmp_path / "features" / "online.db"
 
 
@@ -181,16 +182,20 @@ def test_several_views_are_written_in_one_transaction(path):
     assert wind(path, "JFK") == 7.0
 
 
-def test_a_view_that_gained_a_feature_takes_its_rows_anew_and_whole(path):
+def test_a_view_that_gained_a_feature_is_a_new_version_beside_the_old_one(path):
     small = replace(weather, features=(Column(name="wind", dtype="float"),))
     with OnlineStore(path, "headrace") as store:
         store.push_rows(small, [("JFK", NOON_US, NOON_US, 7.0)])
+        old = lookup_of(small)
 
-        pushed = store.push_rows(weather, [row("JFK", 0, 7.0, alerts=4), row("JFK", -5, 1.0)])
+        pushed = store.push_rows(weather, [row("JFK", 5, 8.0, alerts=4)])
 
-    assert pushed == Pushed(rows=2, written=1, older=1)
-    with OnlineReader(path, "headrace", [lookup_of(weather, ["alerts", "wind"])]) as reader:
-        assert reader.read(0, {"origin": "JFK"}, NOON_US).values == [4, 7.0]
+    assert pushed.written == 1
+    assert [each.whole for each in versions_online("weather")] == [True, False]
+    with OnlineReader(path, "headrace", [old, lookup_of(weather, ["alerts"])]) as reader:
+        assert reader.read(0, {"origin": "JFK"}, NOON_US).values == [7.0]
+        # the new version is not read before all of it is there
+        assert reader.read(1, {"origin": "JFK"}, NOON_US + 60 * MINUTE).values is None
 
 
 def test_values_that_feast_dropped_are_taken_again(path):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,23 +116,31 @@ def definition(path: Path) -> str:
 
 
 def written_by_feast(table: pa.Table, home: Path) -> Path:
-    """Let Feast's own SDK make the table and write rows of the view into it."""
+    """Let Feast's own SQLite store make the table and write rows of the view into it."""
+    from feast import FeatureView as FeastView
+    from feast import RepoConfig
+    from feast.infra.online_stores.sqlite import SqliteOnlineStore
     from feast.utils import _convert_arrow_to_proto
     from feast.value_type import ValueType
 
-    store = feature_store()
-    objects = feast_objects(everything, file=home / "rows.parquet", tags={})
-    for each in objects:
-        if hasattr(each, "batch_source"):
-            each.online = True  # so that Feast makes the table
+    objects = feast_objects(everything, file="rows.parquet", version="v", tags={})
+    registered = next(each for each in objects if isinstance(each, FeastView))
+    config = RepoConfig(
+        project=PROJECT,
+        provider="local",
+        repo_path=home,
+        registry={"registry_type": "sql", "path": f"sqlite:///{home / 'registry.db'}"},
+        online_store={"type": "sqlite", "path": str(online_file())},
+        entity_key_serialization_version=3,
+    )
     plain = table.set_column(8, "maker", table["maker"].cast(pa.string()))
     plain = plain.set_column(10, "serviced", plain["serviced"].cast(US))
-    pq.write_table(plain, home / "rows.parquet")
-    store.apply(objects)
-    registered = store.get_feature_view("everything")
     keys = {"tail": ValueType.STRING, "leg": ValueType.INT64}
-    protos = _convert_arrow_to_proto(plain, registered, keys)
-    store._get_provider().online_write_batch(store.config, registered, protos, None)
+    store = SqliteOnlineStore()
+    store.update(config, [], [registered], [], [], partial=False)
+    store.online_write_batch(
+        config, registered, _convert_arrow_to_proto(plain, registered, keys), None
+    )
     return online_file()
 
 
@@ -160,7 +167,7 @@ def test_we_write_into_a_table_that_feast_made_and_read_it(home):
     with OnlineStore(path, PROJECT) as store:
         store.push(everything, rows(seats=pa.array([7, 8, 9, None], pa.int64())))
 
-    assert before.values is None  # of what Feast wrote nobody knows since when it was known
+    assert before.values == [-5]
     assert reader.read(0, key, at_us).values == [7]
     reader.close()
 

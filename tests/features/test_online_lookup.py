@@ -65,9 +65,7 @@ def test_an_unknown_feature_gets_the_nearest():
             "the keys [('origin', 'float')]; each needs a type, 'string' or 'int'",
             id="a key of another type",
         ),
-        pytest.param(
-            {"keys": ()}, "the keys []; each needs a type, 'string' or 'int'", id="without a key"
-        ),
+        pytest.param({"number": -1}, "the version number -1", id="before the first version"),
         pytest.param({"dtypes": ()}, "1 features but 0 types", id="without types"),
         pytest.param(
             {"dtypes": ("real",)}, "a feature of the unknown type 'real'", id="of an unknown type"

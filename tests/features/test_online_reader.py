@@ -23,6 +23,7 @@ from features.view import Entity, FeatureView
 from headrace.clock import VirtualClock, using_clock
 from headrace.errors import DamagedArtifactError, DataError, LeakageError, StoreError
 from headrace.schemas import Column, TableSchema
+from headrace.settings import using_settings
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 NOON_US = 1_714_564_800_000_000
@@ -54,7 +55,8 @@ gates = replace(
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
-    with using_clock(VirtualClock(NOON + timedelta(days=1))):
+    clock = VirtualClock(NOON + timedelta(days=1))
+    with using_settings(home=tmp_path / "home"), using_clock(clock):  # versions of its own
         yield tmp_path / "online.db"
 
 
@@ -142,7 +144,7 @@ def test_a_feature_that_was_never_written_is_null(path):
     push(path, ("JFK", NOON_US, NOON_US, 7.0, None))
     wider = replace(weather, features=(*weather.columns, Column(name="ceiling", dtype="float")))
 
-    with reader_of(path, lookup_of(wider)) as reader:
+    with reader_of(path, lookup_of(wider, number=0)) as reader:
         assert reader.read(0, {"origin": "JFK"}, NOON_US).values == [7.0, None, None]
 
 

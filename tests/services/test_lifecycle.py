@@ -45,7 +45,11 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + ANS
 def home(tmp_path: Path) -> Iterator[Settings]:
     """Settings of a home of its own; whatever a test starts in it is gone afterwards."""
     of = load_settings(
-        home=tmp_path, prefect_port=_free_port(), mlflow_port=_free_port(), server_start_seconds=20
+        home=tmp_path,
+        prefect_port=_free_port(),
+        mlflow_port=_free_port(),
+        feast_ui_port=_free_port(),
+        server_start_seconds=20,
     )
     yield of
     for daemon in processes.recorded(of).values():
@@ -137,11 +141,40 @@ def test_the_serving_host_needs_no_other_service_and_ends_with_the_rest(
     assert sorted(events) == [("stopped", "Prefect server"), ("stopped", "serving host")]
 
 
-def test_there_are_four_services_and_ray_is_told_to_stay_on_this_machine(home: Settings):
+def test_a_page_that_nothing_needs_is_left_out_where_its_port_is_held(
+    home: Settings, programs: dict[str, str]
+):
+    programs["feast"] = ANSWERS
+    left_out: list[str] = []
+
+    with socket.create_server(("127.0.0.1", home.feast_ui_port)):
+        up = _services.up(of=home, report=lambda p: left_out.append(p.reason))
+        with pytest.raises(ServiceError) as error:
+            _services.up(of=home, only=("feast",))
+
+    assert [each.name for each in up] == ["prefect", "mlflow"]
+    assert [reason for reason in left_out if reason] == [str(error.value)]
+    assert f"The Feast UI cannot listen on 127.0.0.1:{home.feast_ui_port}" in str(error.value)
+
+
+def test_the_feast_ui_is_started_only_when_named_where_the_settings_say_so(
+    home: Settings, programs: dict[str, str]
+):
+    programs["feast"] = ANSWERS
+    without = home.model_copy(update={"feast_ui": False})
+
+    by_default = _services.up(of=without)
+    [named] = _services.up(of=without, only=("feast",))
+
+    assert [each.name for each in by_default] == ["prefect", "mlflow"]
+    assert (named.title, named.state) == ("Feast UI", "ready")
+
+
+def test_there_are_five_services_and_ray_is_told_to_stay_on_this_machine(home: Settings):
     original = {service.name: service for service in SERVICES(home)}
 
     serving = original["serving"]
-    assert list(original) == ["prefect", "mlflow", "runner", "serving"]
+    assert list(original) == ["prefect", "mlflow", "feast", "runner", "serving"]
     assert serving.ready_file == home.run_folder / "serving.ready"
     assert serving.environment["RAY_AUTH_MODE"] == "token"
     assert serving.environment["RAY_AUTH_TOKEN_PATH"] == str(home.home / "serving" / "ray-token")

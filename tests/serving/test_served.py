@@ -119,6 +119,8 @@ class Story:
     decided_by_then: int
     replayed_some: Report
     held: Report
+    held_again: Report
+    judgements: int
     replayed: Report
     replayed_again: Report
     promoted: Report
@@ -161,6 +163,9 @@ def story(world: World, serving: Settings, fail_beyond: Any) -> Story:
     told["decided_by_then"] = len(decisions())
     told["replayed_some"] = replayed(first, FIRST, SIXTH)
     told["held"] = promote(told["replayed_some"], endpoint=ENDPOINT)
+    told["held_again"] = promote(told["replayed_some"], endpoint=ENDPOINT)
+    experiment = str(told["held"].document["experiment"])
+    told["judgements"] = len(Endpoints().judgements(ENDPOINT, experiment))
     told["replayed"] = replayed(first, AGAIN, LAST)
     told["replayed_again"] = replayed(first, AGAIN, LAST)
     told["promoted"] = promote(told["replayed"], endpoint=ENDPOINT)
@@ -308,6 +313,11 @@ def test_too_few_days_are_held(story):
     assert (held["action"], held["changed"]) == ("hold", False)
     assert held["champion"] == story.models["wrong"]
     assert "5 days" in held["why"] or "5 of" in held["why"] or "20" in held["why"]
+
+
+def test_what_was_held_and_of_which_nothing_was_logged_since_is_told_again(story):
+    assert of(story.held_again) == of(story.held)
+    assert story.judgements == 1
 
 
 def test_the_clearly_better_challenger_is_promoted_and_the_verdict_can_be_judged_again(story):

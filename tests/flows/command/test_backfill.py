@@ -236,6 +236,42 @@ def test_a_kill_in_the_middle_loses_nothing(orchard: Orchard) -> None:
     ]
 
 
+def test_a_second_backfill_of_the_flow_is_refused_while_the_first_one_runs(
+    orchard: Orchard,
+) -> None:
+    ask = ("slow", "--backfill", "2013-01..2013-03")
+    first = subprocess.Popen(
+        [*orchard.command, *ask],
+        cwd=orchard.folder,
+        env=orchard.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not (orchard.folder / "go.waits").exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+
+        second = orchard(*ask)
+        only_said = orchard(*ask, "--dry-run")
+        other = orchard("harvest", "--backfill", "2013-01")
+
+        (orchard.folder / "go").touch()
+        printed, _ = first.communicate(timeout=60)
+    finally:
+        first.kill()
+        first.wait()
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == (
+        f"Error: Flow 'slow' is being filled back already, by process {first.pid}.\n"
+        "  Fix: Wait for it, or end it, and start again: what is done is kept. `--dry-run` says "
+        "what is left.\n"
+    )
+    assert "left alone: it is running now" in only_said.stdout
+    assert other.returncode == 0
+    assert printed.splitlines()[-1] == "slow: 3 partitions: 3 ran."
+
+
 @pytest.mark.slow
 def test_who_presses_ctrl_c_is_told_how_far_it_is(orchard: Orchard) -> None:
     ask = ("slow", "--backfill", "2013-01..2013-03")

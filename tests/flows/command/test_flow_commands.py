@@ -413,7 +413,7 @@ MISTAKES = [
     pytest.param(
         ["explain", "latest:te"],
         "There is no run of the flow 'te'. Did you mean 'tea'?\n"
-        "  Fix: run it first: `headrace run te`.\n",
+        "  Fix: name a flow that has run, as in `latest:tea`.\n",
         id="flow that never ran",
     ),
 ]

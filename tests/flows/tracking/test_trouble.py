@@ -218,7 +218,7 @@ def test_a_model_whose_process_was_killed_is_closed_by_the_next_run(
         experiment_id, name="train", source_run_id=orphan.info.run_id
     )
 
-    told.start()
+    told.start().node("ingest")
 
     assert client.get_logged_model(model.model_id).status.name == "FAILED"
 
@@ -233,7 +233,7 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next_one(
     assert client.get_run(orphan).info.status == "RUNNING"
     running = story().start()
 
-    told.start()
+    told.start().node("ingest")
 
     assert client.get_run(orphan).info.status == "KILLED"
     assert client.get_run(running.mlflow_run_id).info.status == "RUNNING"

@@ -147,7 +147,7 @@ def test_an_error_of_a_reference_says_what_would_have_been_right(finished: FlowR
     assert told("latest:trip_flow/count") == (
         UnknownNameError,
         "There is no run of the flow 'trip_flow'. Did you mean 'trips_flow'?\n"
-        "  Fix: run it first: `headrace run trip_flow`.",
+        "  Fix: name a flow that has run, as in `latest:trips_flow`.",
     )
     assert told(f"run:{short}/judge.label") == (
         UnknownNameError,

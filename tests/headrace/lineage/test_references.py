@@ -125,7 +125,7 @@ def test_a_reference_names_an_artifact(lineage: Lineage, ref: str, expected: tup
         pytest.param(
             "latest:flight_dealy/split",
             "There is no run of the flow 'flight_dealy'. Did you mean 'flight_delay'?\n"
-            "  Fix: run it first: `headrace run flight_dealy`.",
+            "  Fix: name a flow that has run, as in `latest:flight_delay`.",
             id="a flow misspelt",
         ),
     ],

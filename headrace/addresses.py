@@ -1,0 +1,60 @@
+"""This module works out where services listen, and what is wrong with a database's address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+def wrong_address(url: str, kinds: Sequence[str]) -> str | None:
+    """Return why an address cannot be one, None where it can.
+
+    Args:
+        url: The address.
+        kinds: How it may begin, such as "redis://".
+    """
+    kind = next((each for each in kinds if url.startswith(each)), None)
+    if kind is None:
+        return f"It begins with none of {', '.join(kinds)}"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"It is no address: {error}"
+    if not host:
+        return "It names no host"
+    place = parts.path.removeprefix("/")
+    if kind.startswith("redis"):
+        if place and not place.isdecimal():
+            return f"It names the database {place!r}; those of Redis have numbers"
+        return None
+    if not place or "/" in place:
+        return "It names no database after the host"
+    if not parts.username:
+        return "It names no user before the host"
+    return None
+
+
+def address_of(kind: type[BaseModel], given: dict[str, Any], service: str) -> str:
+    """Return the address at which a service listens, from what is given of its host and port."""
+    host, port = (
+        given.get(f"{service}_{part}", kind.model_fields[f"{service}_{part}"].default)
+        for part in ("host", "port")
+    )
+    return f"http://{host}:{port}"
+
+
+def port_after_mlflow(kind: type[BaseModel], given: dict[str, Any]) -> object:
+    """Return the next port, so that who gives a home ports of its own need not think of it."""
+    mlflow, prefect = (
+        given.get(name, kind.model_fields[name].default) for name in ("mlflow_port", "prefect_port")
+    )
+    try:
+        after = int(mlflow) + 1
+        return (after + 1 if after == int(prefect) else after) if after < 65534 else 1024
+    except (TypeError, ValueError):
+        return kind.model_fields["mlflow_port"].default + 1  # the wrong port is told of by itself
