@@ -30,7 +30,7 @@ def registry_config(file: Path) -> dict[str, Any]:
     url = settings().features_registry_url
     config: dict[str, Any] = {
         "registry_type": "sql",
-        "cache_ttl_seconds": 0,
+        "cache_ttl_seconds": 1,  # Feast takes 0 for never: it would miss what is published later
         # a version of a view has an online table of its own, of the same name as with us
         "enable_online_feature_view_versioning": True,
     }

@@ -149,7 +149,7 @@ def joined_views(
 
 
 def join_views(rows: EntityRows, views: Sequence[JoinedView]) -> pa.Table:
-    """Return the entity rows, all and in their order, with the features of the views beside them.
+    """Return the entity rows, all and in order, with the features of the views beside them.
 
     Raises:
         BoundaryError: A key is missing or of another type, or a column would occur twice.

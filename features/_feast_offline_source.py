@@ -26,7 +26,7 @@ _BATCH = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class ParquetRows:
-    """These are the rows of a source: its files in the order of their names, one after the other.
+    """These are the rows of a source: its files one after the other, in the order of names.
 
     Args:
         name: What the source is called in messages.

@@ -42,9 +42,9 @@ def open_reader(space: str, lookups: Sequence[Lookup]) -> Reader | None:
     url = settings().features_online_url
     if url is None or space != LIVE:
         from features.online import online_file
-        from features.online_reader import OnlineReader
+        from features.stream_reader import StreamReader
 
-        return OnlineReader(online_file(), space, lookups)
+        return StreamReader(online_file(), space, lookups)
     if url.startswith("redis"):
         from features.redis_reader import RedisReader
 

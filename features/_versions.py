@@ -53,7 +53,7 @@ def latest_number(view: str) -> int | None:
 
 
 def parse_reference(reference: str) -> tuple[str, int | None]:
-    """Return name and number of "view" or "view@v2"; the number is None for the current version.
+    """Return name and number of "view" or "view@v2"; without a version the number is None.
 
     Raises:
         DataError: It is neither.

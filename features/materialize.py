@@ -96,8 +96,8 @@ def materialize(
     Returns:
         The view and space; until when it was known; how many `rows` and `entities` there were by
         then; how many entities were `written`, were `older` than what the store has, or the `same`;
-        and whether this call `changed` anything. The notes say the version's `number`, `since` when
-        rows were needed, and whether what was stopped was `resumed`.
+        whether this call `changed` anything; the version's `number`; `since` when rows were needed,
+        None for all; and whether work that was stopped was `resumed`.
 
     Raises:
         DataError: There are no rows, or one cannot be stored; nothing is written.
@@ -126,9 +126,7 @@ def materialize(
     layout = layout_of(view)
     with rows_of_table(layout, table) as source:
         done = _brought_up(layout, number_of(view), source, moment, space=space, full=full, say=say)
-    document = done.document()
-    notes = {name: document.pop(name) for name in ("number", "since", "resumed")}
-    return Report.of(document, notes=notes)
+    return Report.of(done.document())
 
 
 def materialize_published(

@@ -84,7 +84,9 @@ def read_online(
     at: datetime | None = None,
     full_names: bool = False,
 ) -> OnlineValues:
-    """Read features of entities as they may be used now; for many reads keep an `OnlineFeatures`.
+    """Read features of entities as they may be used now.
+
+    For many reads keep an `OnlineFeatures`.
 
     Args:
         refs: "view", "view:column", or of one of its versions "view@v1" and "view@v1:column".

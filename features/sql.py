@@ -30,6 +30,7 @@ def query(text: str, *, instants: Sequence[str] = (), **tables: pa.Table) -> pa.
 
     # a view is a function of its source: its SQL reads no files
     with duckdb.connect(config={"enable_external_access": False}) as connection:
+        connection.execute("SET enable_progress_bar = false")  # it would go to standard output
         for name, table in tables.items():
             connection.register(name, _with_numbers(table))
         result = connection.sql(text).to_arrow_table()

@@ -24,9 +24,10 @@ _PARAMETERS = {"eta": 0.1, "max_depth": 4, "min_child_weight": 5, "tree_method":
 
 
 def numbers(table: pa.Table, columns: Sequence[Column]) -> Vector:
-    """Return features as numbers `(n_rows, n_columns)`; a text by how frequent it is, null as NaN.
+    """Return features as numbers, `(n_rows, n_columns)`; a null is NaN.
 
-    The label plays no part in it, so that nothing can leak this way.
+    A text is how frequent it is among the texts of its column. The label plays no part in it, so
+    that nothing can leak this way.
     """
     if not columns:
         return np.empty((table.num_rows, 0))

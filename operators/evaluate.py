@@ -14,9 +14,8 @@ from headrace.schemas import TableSchema
 from operators._baseline import feature_findings, schema_known, scored, timezone_findings
 from operators._comparison import trained_elsewhere
 from operators._curves import curves_of
-from operators._encoding import encode
 from operators._examples import described
-from operators._importance import growth_without
+from operators._importance_intervals import importance_intervals
 from operators._intervals import difference_intervals, metric_intervals
 from operators._metrics import metrics_of
 from operators._slices import slice_intervals
@@ -121,8 +120,8 @@ def evaluate(
         "slices": slice_intervals(
             card, frame, target, score, blocks, columns=slices, confidence=confidence
         ),
-        "importance": growth_without(
-            load(model), encode(frame, card), target, blocks, confidence=confidence
+        "importance": importance_intervals(
+            load(model), frame, target, blocks, confidence=confidence
         ),
         "calibration": calibration,
         "curves": curves,

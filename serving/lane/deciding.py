@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.online_lookup import Lookup
-from features.online_reader import OnlineReader
+from features.stream_reader import StreamReader
 from headrace.clock import current_clock, from_us
 from headrace.decisions import DecisionLog
 from headrace.errors import HeadraceError, LeakageError
@@ -86,7 +86,7 @@ class Decider:
         self._rows = RowBuilder(
             inputs,
             lookups,
-            OnlineReader(table.online, table.space, lookups),
+            StreamReader(table.online, table.space, lookups),
             may_lack=table.may_lack,
             computing=computing,
         )

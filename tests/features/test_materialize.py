@@ -81,6 +81,9 @@ def test_each_entity_gets_its_newest_event_among_the_rows_known_by_now():
         "written": 2,
         "older": 0,
         "same": 0,
+        "number": 0,
+        "since": None,
+        "resumed": False,
     }
     assert [temperature(origin) for origin in ("JFK", "LGA", "EWR")] == [62.0, 51.0, None]
 

@@ -279,7 +279,8 @@ def test_it_is_brought_online_and_its_cost_is_measured_and_kept(published: Shop)
     [
         pytest.param(
             ("show", "shop_sals"),
-            "Error: There is no feature view 'shop_sals'. Did you mean 'shop_sales'?\n",
+            "Error: There is no feature view 'shop_sals'. Did you mean 'shop_sales' or "
+            "'shop_takings'?\n",
             id="a mistyped view",
         ),
         pytest.param(
