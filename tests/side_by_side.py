@@ -17,7 +17,15 @@ from pathlib import Path
 HERE = Path(__file__).parent
 LONGEST_FIRST = ("flows", "headrace", "crashes", "end_to_end", "serving", "operators", "features")
 ELSEWHERE = ("architecture", "browser")  # `make check`, `make test-browser`
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not lengthy and not services")
+PYTEST = (
+    sys.executable,
+    "-m",
+    "pytest",
+    "-p",
+    "no:cacheprovider",
+    "-m",
+    "not lengthy and not services",
+)
 NOTHING_SELECTED = 5
 
 

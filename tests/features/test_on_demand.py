@@ -125,7 +125,7 @@ def test_views_can_be_named_in_three_ways():
 def test_equal_views_are_equal_and_survive_pickling():
     made = view()
 
-    assert pickle.loads(pickle.dumps(made)) == made == view()
+    assert pickle.loads(pickle.dumps(made)) == made == view()  # noqa: S301  our own bytes
     assert made.definition()["views"] == [
         {"view": "customer", "column": "mean", "dtype": "float", "unit": "EUR"}
     ]
@@ -304,7 +304,8 @@ def test_nulls_are_none_and_instants_are_datetimes_in_utc():
         pytest.param(
             lambda x: {"yy": x},
             "On-demand view 'order_ratio' did not compute 'y': `function` returned no list of that "
-            "name. Did you mean 'yy'?\n  Fix: Return a list for each feature that the view declares.",
+            "name. Did you mean 'yy'?\n"
+            "  Fix: Return a list for each feature that the view declares.",
             id="a missing column",
         ),
         pytest.param(
@@ -390,7 +391,8 @@ def test_a_function_that_looks_at_other_rows_is_refused():
     assert str(error.value) == (
         "On-demand view 'order_ratio' computes another 'y' of row 0 alone than among other rows, "
         "so an endpoint would not compute what a model was trained on.\n"
-        "  Fix: Let a row's result depend on that row only: no totals over the lists, no chance, no "
+        "  Fix: Let a row's result depend on that row only: no totals over the lists, no chance, "
+        "no "
         "clock; for the present moment take a request column with the role 'decision_time'."
     )
 

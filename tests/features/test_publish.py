@@ -160,7 +160,12 @@ def test_new_rows_take_the_place_of_the_old_ones(home):
 
     source = feature_store().get_feature_view("temperature").batch_source
     assert source.path == "temperature/v0.parquet"
-    assert pq.read_table(home / "features" / source.path)["celsius"].to_pylist() == [20.0, 30.0, 21.0, 25.0]
+    assert pq.read_table(home / "features" / source.path)["celsius"].to_pylist() == [
+        20.0,
+        30.0,
+        21.0,
+        25.0,
+    ]
     assert report["changed"] is True
 
 
