@@ -16,8 +16,12 @@ from pydantic import Field
 from features.airport_congestion import airport_congestion
 from features.airport_weather import airport_weather
 from features.carrier_history import carrier_history
+from features.flight_calendar import flight_calendar
+from features.on_demand import OnDemandView
 from features.publish import publish
+from features.publish_on_demand import publish_on_demand
 from features.tail_history import tail_history
+from features.view import FeatureView
 from headrace import Evaluation, flow
 from operators import nycflights13 as nyc
 from operators.build import build
@@ -71,14 +75,16 @@ def flight_delay(
     landed, weather = nyc.landings(flights), nyc.time_weather(nyc.read_weather())
     sources = {airport_weather: weather, tail_history: landed, carrier_history: landed}
     sources[airport_congestion] = flights
+    views: list[FeatureView | OnDemandView] = [*sources, flight_calendar]
     rows = [compute_features(source, view=view) for view, source in sources.items()]
 
     hours = decide_before_hours + 34  # the longest flight with the longest delay, landed in time
     labels, _ = label_by_outcome(
         flights, outcome="arrival_delay", above=late_minutes, window_hours=hours
     )
+    examples = build(labels, rows, on_demand=[flight_calendar])
     train, validation, test, _ = split_by_time(
-        build(labels, rows), validation_from=validation_from, test_from=test_from, until=until
+        examples, validation_from=validation_from, test_from=test_from, until=until
     )
     candidates = [fit(train, validation) for fit in (train_xgboost, train_sklearn, train_torch)]
     selected, ranking = select(candidates, validation, metric=metric, timezone=ZONE)
@@ -88,14 +94,13 @@ def flight_delay(
     second = register_challenger(runner_up(candidates, ranking), name=model_name)
     for view, computed in zip(sources, rows, strict=True):
         publish(computed, view=view)
-
-    views, rule = list(sources), RULE.model_copy(update={"label_window_hours": hours})
+    publish_on_demand([], view=flight_calendar)
     served = deploy(
         champion,
         [second],
         endpoint=model_name,
         views=views,
-        rule=rule,
+        rule=RULE.model_copy(update={"label_window_hours": hours}),
         clock="replayed",
         space=f"replay_{model_name}",
         may_lack=["tail_history"],  # a new aircraft has no history, and flies

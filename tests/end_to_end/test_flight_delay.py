@@ -151,7 +151,7 @@ def test_every_node_is_executed_and_three_models_compete(runs: Runs) -> None:
     candidates = {path: runs.first[path].digest for path in TRAINED}
 
     assert runs.first.state == "completed"
-    assert len(runs.first.outcomes) == 29
+    assert len(runs.first.outcomes) == 30
     assert set(states(runs.first).values()) == {"executed"}
     assert len(set(candidates.values())) == 3
     assert runs.first["select.selected_model"].digest in candidates.values()
