@@ -118,6 +118,19 @@ def test_ratings_that_are_pushed_one_by_one_are_online_what_they_are_offline(
     assert online == [[row[name] for name in names] for row in joined.to_pylist()]
 
 
+def test_a_flow_feeds_a_month_of_ratings_and_the_same_month_again_changes_nothing(movies, tmp_path):
+    from movies.flows.follow_ratings import follow_ratings
+
+    with using_settings(home=tmp_path, roots=[FOLDER / "movies"]):
+        first = [r.document for r in follow_ratings.run(month="1996-04").returned()]
+        again = [r.document for r in follow_ratings.run(month="1996-04").returned()]
+
+    assert [d["view"] for d in first] == ["viewer_taste", "film_reputation"]
+    assert first[0]["rows"] == first[0]["new"] > 0
+    assert first[0]["entities"] > 0
+    assert [(d["new"], d["changed"]) for d in again] == [(0, False), (0, False)]
+
+
 @pytest.mark.lengthy
 def test_a_later_part_of_the_ratings_gives_a_model_that_beats_the_majority(movies, tmp_path):
     with using_settings(home=tmp_path, roots=[FOLDER / "movies"]):
