@@ -116,7 +116,7 @@ class BulkSqliteOnlineStore(SqliteOnlineStore):
         """Return the features of entities, read by name; a view that is not there has none.
 
         Also tables that Feast's own SQLite store wrote are read. While a new version is being
-        filled, it reads as if nothing were there.
+        filled, it reads as if nothing were there; what no longer holds has null values.
         """
         keys = [serialize_entity_key(k, entity_key_serialization_version=3) for k in entity_keys]
         found: dict[bytes, tuple[datetime, dict[str, Value]]] = {}
@@ -124,10 +124,15 @@ class BulkSqliteOnlineStore(SqliteOnlineStore):
             connection = self._get_conn(config)
         try:
             if not _being_filled(connection, _table(config, table)):
-                rows = _stored(connection, _table(config, table), keys, requested_features)
-                for key, feature, blob, event in rows:
+                name = _table(config, table)
+                # asked first: what is written in between is newer than the answer
+                lapsed = _lapsed(connection, name, keys)
+                for key, feature, blob, event in _stored(
+                    connection, name, keys, requested_features
+                ):
                     value = Value()
-                    value.ParseFromString(blob)
+                    if key not in lapsed:
+                        value.ParseFromString(blob)
                     entry = found.setdefault(key, (event.replace(tzinfo=UTC), {}))
                     entry[1][feature] = value
         except sqlite3.Error as error:
@@ -225,6 +230,22 @@ def _stored(
         yield from connection.execute(
             tables.select_values(table, len(some), features), [*some, *(features or ())]
         ).fetchall()
+
+
+def _lapsed(connection: sqlite3.Connection, table: str, keys: Sequence[bytes]) -> set[bytes]:
+    """Return the entities of which what is there no longer holds by now."""
+    wanted = list(dict.fromkeys(keys))
+    found: set[bytes] = set()
+    now_us = current_clock().now_us()
+    try:
+        for start in range(0, len(wanted), _CHUNK):
+            some = wanted[start : start + _CHUNK]
+            asked = connection.execute(tables.select_lapsed(table, len(some)), [now_us, *some])
+            found.update(key for (key,) in asked)
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error) and "no such column" not in str(error):
+            raise
+    return found  # nothing where Feast's own wrote, and in a file of before
 
 
 def _being_filled(connection: sqlite3.Connection, table: str) -> bool:

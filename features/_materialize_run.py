@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from features import _online_catalogue as catalogue
 from features import _online_tables as tables
-from features._online_batch import Batch, BatchEncoder, key_name
+from features._online_batch import EVENT, UNTIL, Batch, BatchEncoder, key_name
 from features._online_bulk import BulkTable
 from features._online_catalogue import Filled, Work
 from features._online_file import OnlineFile
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 BATCH = 10_000  # entities in a transaction
 _READ = 20_000  # rows at a time
 _STEPS = 20  # how often it is said how far it is
+_END = (1 << 63) - 1  # of time
 Say = Callable[[str], None]
+Until = list[tuple[bytes, int | None]]  # entity key and the moment, None where it holds on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,7 @@ class _Run:
         filled = self._claimed()
         work = filled.work
         moments = {until_us, filled.until_us, *([work.since_us, work.until_us] if work else [])}
+        moments |= {_END} if self._target.layout.lapses else set()
         known_by = self._source.known_by([m for m in moments if m is not None])
         stages = _stages(filled, known_by, until_us=until_us, full=full)
         written = older = 0
@@ -171,7 +174,7 @@ class _Run:
             if sum(each.num_rows for each in held) >= BATCH:
                 yield self._chunk(held, taken)
                 held, taken = [], 0
-        if taken:
+        if held:
             yield self._chunk(held, taken)
 
     def _chunk(self, held: list[pa.RecordBatch], taken: int) -> _Chunk:
@@ -180,15 +183,17 @@ class _Run:
         rows = pa.Table.from_batches(held).combine_chunks()
         batches = rows.to_batches()
         if not batches:
-            return _Chunk(None, None, taken)
+            return _Chunk(None, None, taken, [])
         keys = range(len(self._target.layout.keys))
         last = [batches[0].column(key_name(i))[-1].as_py() for i in keys]
-        return _Chunk(self._encoder.encode(batches[0]), last, taken)
+        batch, until = encoded(self._encoder, self._target.layout, batches[0])
+        return _Chunk(batch, last, taken, until)
 
     def _written(self, chunk: _Chunk, work: Work) -> Work:
         if chunk.batch is None:
             return replace(work, taken=work.taken + chunk.taken)
         done = self._bulk.write(chunk.batch)
+        self._bulk.lapse(chunk.until, known_us=work.until_us)
         return replace(
             work,
             last=chunk.last,
@@ -201,6 +206,8 @@ class _Run:
     def _finished(self, work: Work, known: Counted, now_us: int) -> Filled:
         execute, table = self._file.execute, self._target.table
         catalogue.mark_whole(execute, table)
+        if self._target.layout.lapses:
+            self._bulk.hold_on(work.until_us)
         # of a part of the rows nobody knows of how many other entities the rest is
         entities = work.entities
         if work.since_us is not None:
@@ -235,11 +242,27 @@ class _Chunk:
         batch: The rows, None for none.
         last: The key of the last one.
         taken: How many rows of the source were looked at for them.
+        until: From when on what entities have no longer holds.
     """
 
     batch: Batch | None
     last: list[str | int] | None
     taken: int
+    until: Until
+
+
+def encoded(encoder: BatchEncoder, layout: Layout, rows: pa.RecordBatch) -> tuple[Batch, Until]:
+    """Return rows that `RowSource.batches` gives as they are stored, and until when they hold.
+
+    Args:
+        encoder: Encodes the rows of the view.
+        layout: How they are laid out.
+        rows: One for each entity; where values lapse, some say only until when.
+    """
+    if not layout.lapses:
+        return encoder.encode(rows), []
+    until = list(zip(encoder.keys(rows), rows.column(UNTIL).to_pylist(), strict=True))
+    return encoder.encode(rows.filter(rows.column(EVENT).is_valid())), until
 
 
 def _stages(
@@ -254,22 +277,22 @@ def _stages(
         full: Whether to look at all rows.
     """
 
-    def window(since: int | None) -> str:
-        earlier = NOTHING if since is None else known_by[since]
-        return str(known_by[until_us] - earlier)
+    def window(since: int | None, until: int) -> str:
+        counted = str(known_by[until] - (NOTHING if since is None else known_by[since]))
+        # where values lapse, the rows to come say when
+        return counted if _END not in known_by else f"{counted}:{known_by[_END] - known_by[until]}"
 
     past_is_same = filled.until_us is not None and str(known_by[filled.until_us]) == filled.past
     work, stages, since = filled.work, [], None
     if work is not None and work.until_us <= until_us:
-        earlier = NOTHING if work.since_us is None else known_by[work.since_us]
-        same_rows = str(known_by[work.until_us] - earlier) == work.rows
+        same_rows = window(work.since_us, work.until_us) == work.rows
         wanted = work.since_us is None or (past_is_same and not full)
         if same_rows and wanted:
             stages, since = [work], work.until_us
     if not stages and past_is_same and not full and (filled.until_us or 0) <= until_us:
         since = filled.until_us
     if not stages or since != until_us:
-        stages.append(Work(since_us=since, until_us=until_us, rows=window(since)))
+        stages.append(Work(since_us=since, until_us=until_us, rows=window(since, until_us)))
     return stages
 
 

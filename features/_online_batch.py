@@ -15,7 +15,7 @@ from features._online_layout import Layout
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EVENT, KNOWN = "event", "known"
+EVENT, KNOWN, UNTIL = "event", "known", "until"
 
 
 def key_name(position: int) -> str:
@@ -105,7 +105,7 @@ class BatchEncoder:
         cells = [encode(rows.column(name)) for name, encode in self._features]
         values = [column for column, _ in cells]
         return Batch(
-            keys=self._encoded_keys(rows),
+            keys=self.keys(rows),
             event_us=event.tolist(),
             known_us=known.tolist(),
             digests=list(map(self._names.of, zip(*values, strict=True))),
@@ -114,7 +114,8 @@ class BatchEncoder:
             cells=list(chain.from_iterable(cells)),
         )
 
-    def _encoded_keys(self, rows: pa.RecordBatch) -> list[bytes]:
+    def keys(self, rows: pa.RecordBatch) -> list[bytes]:
+        """Return the entity keys of plain rows."""
         parts = [
             _int_parts(rows.column(name)) if dtype == "int" else _text_parts(rows.column(name))
             for name, dtype in self._keys

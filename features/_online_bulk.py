@@ -7,7 +7,7 @@ that win are written: by executing one statement for all of them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from features import _online_tables as tables
@@ -71,6 +71,21 @@ class BulkTable:
             self._connection.executemany(self._upsert_fact, won.facts())
             self._connection.executemany(self._upsert_values, won.values())
         return Written(written=len(won), older=older)
+
+    def lapse(self, moments: Iterable[tuple[bytes, int | None]], *, known_us: int) -> None:
+        """Say from when on what entities have no longer holds.
+
+        Args:
+            moments: Entities, each with the moment; None where it holds on.
+            known_us: What an entity has that was known later than this is left as it is.
+        """
+        self._connection.executemany(
+            tables.set_until(self._table), [(until, key, known_us) for key, until in moments]
+        )
+
+    def hold_on(self, until_us: int) -> None:
+        """Let hold on what should have changed by a moment, now that all known by then is there."""
+        self._connection.execute(tables.forget_until(self._table), (until_us,))
 
     def _facts_of(self, keys: Sequence[bytes]) -> dict[bytes, Fact]:
         """Return the facts that are there of some entities."""

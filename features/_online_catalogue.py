@@ -110,6 +110,8 @@ def claim(execute: Execute, space: str, view: str, number: int, *, whole: bool |
         raise _shared(table, space, view, state)
     there = bool(execute(tables.IS_THERE, (table,)).fetchone()[0])
     if state is not None and there:
+        if not tables.has_until(execute, table):
+            execute(tables.add_until(table))
         return state
     # Feast has dropped the values, or has made them, without any facts
     forget(execute, table)

@@ -27,6 +27,7 @@ class Layout:
         columns: The features.
         event_time: Column with the moment that a row is about.
         known_time: Column with the moment from which it could be used.
+        lapses: Whether values also change because time passes; the view's rows say when.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Layout:
     columns: tuple[Column, ...]
     event_time: str
     known_time: str
+    lapses: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -48,7 +50,7 @@ class Layout:
 
 def layout_of(view: FeatureView) -> Layout:
     """Return how the rows of a view are laid out."""
-    return _layout(view.name, view.schema)
+    return _layout(view.name, view.schema, lapses=view.lapses)
 
 
 def published_layout(record: Published) -> Layout:
@@ -63,14 +65,16 @@ def published_layout(record: Published) -> Layout:
             f"The record of what is published of view '{record.view}' does not say its columns.",
             remedy="Publish the view again.",
         )
-    return _layout(record.view, TableSchema.from_json(schema))
+    lapses = bool(record.definition.get("lapses"))
+    return _layout(record.view, TableSchema.from_json(schema), lapses=lapses)
 
 
-def _layout(name: str, schema: TableSchema) -> Layout:
+def _layout(name: str, schema: TableSchema, *, lapses: bool) -> Layout:
     return Layout(
         name=name,
         entities=schema.with_role("entity"),
         columns=schema.with_role("feature"),
         event_time=schema.the("event_time").name,
         known_time=schema.the("known_time").name,
+        lapses=lapses,
     )

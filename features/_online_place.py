@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Protocol
 
 from features._online_found import Found, FoundMany
@@ -29,27 +30,58 @@ class Reader(Protocol):
         ...
 
 
-def open_reader(space: str, lookups: Sequence[Lookup]) -> Reader | None:
-    """Return who reads the store of the settings; None where only Feast can.
+def online_address(space: str) -> str | None:
+    """Return where a space lies; None for SQLite, where those of replays lie whatever is set.
 
     Args:
-        space: The space; those of replays lie in SQLite whatever is set.
-        lookups: What will be looked up; reads name them by position.
+        space: The space.
     """
     from features._online_tables import LIVE
     from headrace.settings import settings
 
-    url = settings().features_online_url
-    if url is None or space != LIVE:
+    return settings().features_online_url if space == LIVE else None
+
+
+def only_feast_has(space: str) -> bool:
+    """Return whether a space lies in a store that Feast alone writes and reads: PostgreSQL.
+
+    Args:
+        space: The space.
+    """
+    url = online_address(space)
+    return url is not None and not url.startswith("redis")
+
+
+def open_reader(
+    space: str,
+    lookups: Sequence[Lookup],
+    *,
+    file: Path | None = None,
+    patience: float | None = None,
+    rest: float = 0.0,
+) -> Reader | None:
+    """Return who reads the store of the settings; None where only Feast can.
+
+    Args:
+        space: The space.
+        lookups: What will be looked up; reads name them by position.
+        file: The file of the store where it is SQLite; None for the one of the settings.
+        patience: How many seconds a server may take to answer; None for several.
+        rest: For how many seconds it is not asked again after it took longer.
+    """
+    url = online_address(space)
+    if url is None or not lookups:
         from features.online import online_file
         from features.stream_reader import StreamReader
 
-        return StreamReader(online_file(), space, lookups)
-    if url.startswith("redis"):
-        from features.redis_reader import RedisReader
+        return StreamReader(file or online_file(), space, lookups)
+    if only_feast_has(space):
+        return None
+    from features._redis_connection import PATIENCE
+    from features.redis_reader import RedisReader
 
-        return RedisReader(url, space, lookups)
-    return None
+    seconds = PATIENCE if patience is None else patience
+    return RedisReader(url, space, lookups, patience=seconds, rest=rest)
 
 
 def versions_online(view: str, space: str) -> list[int]:
@@ -59,15 +91,10 @@ def versions_online(view: str, space: str) -> list[int]:
         view: Name of the view.
         space: The space.
     """
-    from features._online_tables import LIVE
-    from headrace.settings import settings
-
-    url = settings().features_online_url
-    if url is None or space != LIVE:
+    url = online_address(space)
+    if url is None:
         return _in_sqlite(view, space)
-    if url.startswith("redis"):
-        return _in_redis(url, view, space)
-    return []
+    return [] if only_feast_has(space) else _in_redis(url, view, space)
 
 
 def _in_sqlite(view: str, space: str) -> list[int]:

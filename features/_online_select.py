@@ -11,9 +11,18 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from features._online_tables import facts_name, table_name
+from features._online_tables import facts_name, has_until, table_name
 from features._online_times import instant_of
-from features._online_view import UNKNOWN, UNREADABLE, Found, FoundMany, Keys, ManyKeys, ReadyLookup
+from features._online_view import (
+    UNKNOWN,
+    UNREADABLE,
+    Found,
+    FoundMany,
+    Keys,
+    ManyKeys,
+    ReadyLookup,
+    Times,
+)
 from features.online_lookup import Lookup
 
 _WIDE = 2  # a table with more than twice the features that are wanted is read by their names
@@ -33,7 +42,7 @@ class SqliteLookup(ReadyLookup):
         super().__init__(space, lookup)
         self.table = table_name(space, lookup.view, lookup.number)
         self.is_there = False
-        self.select, self._where, self._feasts = "", "", False
+        self.select, self._where, self._until, self._feasts = "", "", "NULL", False
         self._statements: dict[int, str] = {}  # by how many entities they read
 
     def prepare(self, execute: Execute, *, feasts: bool) -> bool:
@@ -53,7 +62,9 @@ class SqliteLookup(ReadyLookup):
         few = len(self.lookup.features) * _WIDE < stored
         names = ", ".join(_text(name) for name in self.lookup.features)
         self._where = f" AND feature_name IN ({names})" if few else ""
-        self._feasts, self.is_there = feasts, not feasts
+        self._until = "until_us" if not feasts and has_until(execute, self.table) else "NULL"
+        # in an older file the column may come with the next row that is written
+        self._feasts, self.is_there = feasts, self._until != "NULL"
         self._statements = {}
         self.select = self._statement("= ?1", key="")
         return stored > 0 or not feasts
@@ -65,24 +76,23 @@ class SqliteLookup(ReadyLookup):
             LeakageError: It lies after it.
             StoreError: A value is not of the type that is looked up.
         """
-        event: int | None = None
-        known = 0
+        times: Times | None = None
         values: list[Any] = self.nulls.copy()
         features = self.features
         if self._feasts:
-            event, known, rows = _feasts_times(rows)
+            times = _feasts_times(rows)
         for name, blob, event_us, known_us in rows:
             if name is None:
-                event, known = event_us, known_us
+                times = (event_us, known_us, blob)
             elif blob and name in features:
                 position, decoders = features[name]
                 try:
                     values[position] = decoders[blob[0]](blob)
                 except UNREADABLE as error:
                     raise self.unreadable(name, blob, keys) from error
-        if event is None:
+        if times is None:
             return UNKNOWN  # not written by us, into a table of ours: what it is about is unknown
-        return self.judged(values, event, known, keys, at_us)
+        return self.judged(values, times, keys, at_us)
 
     def found_many(
         self,
@@ -104,7 +114,7 @@ class SqliteLookup(ReadyLookup):
         count = len(entity_keys) + (order is not None)
         blobs: list[list[bytes | None]] = [[None] * count for _ in self.lookup.features]
         column_of = dict(zip(self.lookup.features, blobs, strict=True))
-        times: list[tuple[int, int] | None] = [None] * count
+        times: list[Times | None] = [None] * count
         place_of = {key: place for place, key in enumerate(entity_keys)}
         for start in range(0, len(entity_keys), CHUNK):
             chunk = list(entity_keys[start : start + CHUNK])
@@ -123,9 +133,9 @@ class SqliteLookup(ReadyLookup):
                     if name in column_of:
                         column_of[name][place] = blob
                 continue
-            for key, name, blob, known_us in execute(statement, padded):
+            for key, name, blob, known_us, until_us in execute(statement, padded):
                 if name is None:
-                    times[place_of[key]] = (blob, known_us)
+                    times[place_of[key]] = (blob, known_us, until_us)
                 elif name in column_of:
                     column_of[name][place_of[key]] = blob
         return self.judged_many(blobs, times, order, keys, at_us)
@@ -133,8 +143,9 @@ class SqliteLookup(ReadyLookup):
     def _statement(self, which: str, *, key: str) -> str:
         """Return the one statement, so one snapshot, that reads entities.
 
-        Rows are (feature name, value, event time, known time), for many entities with their key
-        before and without the third: times and no name for the fact, name and value for a feature.
+        Rows are (feature name, value, event time, known time): name and value for a feature; for
+        the fact no name, and until when it holds as the value. For many entities they are (entity
+        key, feature name, value or event time, known time, until when).
         """
         values, facts = _quoted(self.table), _quoted(facts_name(self.table))
         if self._feasts:
@@ -144,32 +155,33 @@ class SqliteLookup(ReadyLookup):
             )
         if key:
             return (
-                f"SELECT {key}NULL, event_us, known_us FROM {facts} WHERE entity_key {which} "  # noqa: S608
-                f"UNION ALL SELECT {key}feature_name, value, NULL FROM {values} "
+                f"SELECT {key}NULL, event_us, known_us, {self._until} FROM {facts} "  # noqa: S608
+                f"WHERE entity_key {which} "
+                f"UNION ALL SELECT {key}feature_name, value, NULL, NULL FROM {values} "
                 f"WHERE entity_key {which}{self._where}"
             )
         return (
-            f"SELECT NULL, NULL, event_us, known_us FROM {facts} WHERE entity_key {which} "  # noqa: S608
+            f"SELECT NULL, {self._until}, event_us, known_us FROM {facts} "  # noqa: S608
+            f"WHERE entity_key {which} "
             f"UNION ALL SELECT feature_name, value, NULL, NULL FROM {values} "
             f"WHERE entity_key {which}{self._where}"
         )
 
 
-def _feasts_times(
-    rows: Sequence[tuple[Any, ...]],
-) -> tuple[int | None, int, Sequence[tuple[Any, ...]]]:
-    """Return the times of rows of Feast's own, and the rows."""
-    times: tuple[int, int] | None = None
+def _feasts_times(rows: Sequence[tuple[Any, ...]]) -> Times | None:
+    """Return the times of rows of Feast's own."""
+    times: Times | None = None
     for _, _, event_ts, created_ts in rows:
         times = _later(times, event_ts, created_ts)
-    return (None, 0, rows) if times is None else (*times, rows)
+    return times
 
 
-def _later(times: tuple[int, int] | None, event_ts: int, created_ts: int | None) -> tuple[int, int]:
+def _later(times: Times | None, event_ts: int, created_ts: int | None) -> Times:
     """Return the later of times in microseconds and of those of a row of Feast's own."""
     event = _instant(event_ts)
     known = max(event, event if created_ts is None else _instant(created_ts))
-    return (event, known) if times is None else max(times, (event, known))
+    # Feast's own knows no moment from which on a row no longer holds
+    return (event, known, None) if times is None else (*max(times[:2], (event, known)), None)
 
 
 def _instant(seconds: int) -> int:

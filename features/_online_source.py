@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features._online_batch import EVENT, KNOWN, feature_name, key_name
+from features._online_batch import EVENT, KNOWN, UNTIL, feature_name, key_name
 from features._online_layout import Layout
 from features._online_times import SECOND, shown
 from headrace.errors import DamagedArtifactError, DataError, LeakageError, StoreError
@@ -127,6 +127,9 @@ class RowSource:
     ) -> Iterator[tuple[pa.RecordBatch, int]]:
         """Yield for each entity its newest row known in a window, in the order of the keys.
 
+        Where values lapse, `until` says when the first row after the window is known, and an entity
+        that has rows only then has nothing else.
+
         Args:
             window: The window.
             after: The key of the last entity that is not wanted; None for all.
@@ -136,18 +139,27 @@ class RowSource:
             Some entities' rows, and how many of the window's rows were read for them.
         """
         order = _order(self._layout)
-        condition = window.condition
+        behind = "true"
         if after is not None and order:
-            condition += f" AND ({', '.join(order)}) > ({_order_of(self._layout, after)})"
-        query = (  # all names are ours, numbered
-            f"SELECT * FROM plain WHERE {condition} "  # noqa: S608
+            behind = f"({', '.join(order)}) > ({_order_of(self._layout, after)})"
+        keys = [key_name(i) for i in range(len(self._layout.keys))]
+        # all names are ours, numbered
+        asked = f"(SELECT 0 AS one, * FROM plain WHERE {window.condition} AND {behind})"  # noqa: S608
+        if self._layout.lapses:
+            each = ", ".join(["one", *keys])
+            asked += (
+                f" FULL JOIN (SELECT {', '.join(['0 AS one', *keys])}, min({KNOWN}) AS {UNTIL} "  # noqa: S608
+                f"FROM plain WHERE {KNOWN} > {window.until_us} AND {behind} GROUP BY {each}) "
+                f"USING ({each})"
+            )
+        query = (
+            f"SELECT * FROM {asked} "  # noqa: S608
             f"ORDER BY {', '.join([*order, f'{EVENT} DESC', f'{KNOWN} DESC', f'{_ROW} DESC'])}"
         )
-        keys = [key_name(i) for i in range(len(self._layout.keys))]
         last: tuple[Any, ...] | None = None
         for rows in self._sql(query).to_arrow_reader(size):
             first, last = _first_of_each(rows, keys, last)
-            yield rows.filter(first), rows.num_rows
+            yield rows.filter(first), rows.num_rows - rows.column(EVENT).null_count
 
     def _refused(self, test: str, column: str, row: int, now_us: int) -> DataError:
         layout = self._layout

@@ -3,8 +3,8 @@
 A version of a view has two tables in a space. `<space>_<view>`, for the first, or
 `<space>_<view>_v<N>` is the one that Feast's SQLite online store makes: a row for each entity and
 feature, times in whole seconds. `<space>_<view>.facts` says for each entity which fact of the view
-its values are, in microseconds: a name that no view can have. `headrace.views` says whose each
-table is, and whether it is whole.
+its values are, in microseconds, and from when on they no longer hold, where that is known: a name
+that no view can have. `headrace.views` says whose each table is, and whether it is whole.
 """
 
 from __future__ import annotations
@@ -93,8 +93,14 @@ def create_facts(table: str) -> str:
     """Return the statement that makes the table of facts beside a view's table."""
     return (
         f"CREATE TABLE IF NOT EXISTS {_quoted(facts_name(table))} (entity_key BLOB PRIMARY KEY, "
-        "event_us INTEGER NOT NULL, known_us INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID"
+        "event_us INTEGER NOT NULL, known_us INTEGER NOT NULL, digest BLOB NOT NULL, "
+        "until_us INTEGER) WITHOUT ROWID"
     )
+
+
+def add_until(table: str) -> str:
+    """Return the statement that gives the facts of an older file the column that they lack."""
+    return f"ALTER TABLE {_quoted(facts_name(table))} ADD COLUMN until_us INTEGER"
 
 
 def columns_of(table: str) -> str:
@@ -134,17 +140,57 @@ def delete_all(table: str) -> tuple[str, str]:
 def upsert_fact(table: str) -> str:
     """Return the statement that takes a fact unless its entity has that one or a newer one.
 
+    Until when a fact holds is not known as it is taken; `set_until` says it.
     Parameters: entity key, event time, known time, digest of the values.
     """
     name = _quoted(facts_name(table))
     return f"""
         INSERT INTO {name} (entity_key, event_us, known_us, digest) VALUES (?, ?, ?, ?)
         ON CONFLICT (entity_key) DO UPDATE SET
-            event_us = excluded.event_us, known_us = excluded.known_us, digest = excluded.digest
+            event_us = excluded.event_us, known_us = excluded.known_us, digest = excluded.digest,
+            until_us = NULL
         WHERE (excluded.event_us, excluded.known_us) > (event_us, known_us)
             OR (excluded.event_us = event_us AND excluded.known_us = known_us
                 AND excluded.digest <> digest)
     """  # noqa: S608
+
+
+def set_until(table: str) -> str:
+    """Return the statement that says from when on what an entity has no longer holds.
+
+    Parameters: the moment or null, the entity key, and a known time: what is known later stays.
+    """
+    return (
+        f"UPDATE {_quoted(facts_name(table))} SET until_us = ?1 "  # noqa: S608
+        "WHERE entity_key = ?2 AND known_us <= ?3 AND until_us IS NOT ?1"
+    )
+
+
+def forget_until(table: str) -> str:
+    """Return the statement that lets facts hold on whose moment has passed.
+
+    Parameter: the moment up to which all that is known is in the table.
+    """
+    return (
+        f"UPDATE {_quoted(facts_name(table))} SET until_us = NULL "  # noqa: S608
+        "WHERE until_us <= ?1 AND known_us <= ?1"
+    )
+
+
+def select_lapsed(table: str, count: int) -> str:
+    """Return the statement that finds which of so many entities have what no longer holds.
+
+    Parameters: the moment, then the entity keys.
+    """
+    return (
+        f"SELECT entity_key FROM {_quoted(facts_name(table))} "  # noqa: S608
+        f"WHERE until_us <= ? AND entity_key IN ({', '.join('?' * count)})"
+    )
+
+
+def has_until(execute: Execute, table: str) -> bool:
+    """Return whether the facts of a view say until when they hold; in an older file they do not."""
+    return any(row[1] == "until_us" for row in execute(columns_of(facts_name(table))).fetchall())
 
 
 def select_fact(table: str) -> str:

@@ -16,6 +16,8 @@ from headrace.errors import DataError, LeakageError, StoreError
 
 Keys = Mapping[str, Any]
 ManyKeys = Sequence[Keys] | Mapping[str, Sequence[Any]]
+# event time, known time, and the moment from which on it no longer holds; None where none is known
+Times = tuple[int, int, int | None]
 UNREADABLE = (LookupError, ValueError, OverflowError, TypeError, struct.error)
 
 
@@ -92,29 +94,30 @@ class ReadyLookup:
         """Return whether a row lies before a moment, so that a decision then may have used it."""
         return event <= at_us and not (self._replays and known > at_us)
 
-    def expired(self, event: int, at_us: int) -> bool:
+    def expired(self, event: int, until: int | None, at_us: int) -> bool:
         """Return whether a row may no longer be used at a moment."""
         ttl = self.lookup.ttl_us
-        return ttl is not None and event + ttl < at_us
+        return (ttl is not None and event + ttl < at_us) or (until is not None and until <= at_us)
 
-    def judged(self, values: list[Any], event: int, known: int, keys: Keys, at_us: int) -> Found:
+    def judged(self, values: list[Any], times: Times, keys: Keys, at_us: int) -> Found:
         """Return values as they may be used at a moment.
 
         Raises:
             LeakageError: They lie after it.
         """
         # what `may_use` and `expired` say, without two calls on the way of every decision
+        event, known, until = times
         if event > at_us or (self._replays and known > at_us):
             raise self.future(keys, event, known, at_us)
         ttl = self.lookup.ttl_us
-        if ttl is not None and event + ttl < at_us:
+        if (ttl is not None and event + ttl < at_us) or (until is not None and until <= at_us):
             return Found(self.nulls.copy(), event, known, True)
         return Found(values, event, known)
 
     def judged_many(
         self,
         blobs: Sequence[list[bytes | None]],
-        times: Sequence[tuple[int, int] | None],
+        times: Sequence[Times | None],
         order: Sequence[int] | None,
         keys: ManyKeys,
         at_us: int,
@@ -123,7 +126,8 @@ class ReadyLookup:
 
         Args:
             blobs: For each feature the value of each entity that was read.
-            times: Event time and known time of each; None where it is not known.
+            times: Event time and known time of each, and from when on it no longer holds; None
+                where it is not known.
             order: For each entity asked for, which of those it is; None for the same in order.
             keys: What was asked for.
             at_us: The moment, in microseconds since 1970 UTC.
@@ -137,9 +141,10 @@ class ReadyLookup:
             if time is None:
                 status.append("unknown")
                 continue
-            if not self.may_use(*time, at_us):
-                raise self.future(self._asked(place, order, keys), *time, at_us)
-            status.append("expired" if self.expired(time[0], at_us) else "present")
+            event, known, until = time
+            if not self.may_use(event, known, at_us):
+                raise self.future(self._asked(place, order, keys), event, known, at_us)
+            status.append("expired" if self.expired(event, until, at_us) else "present")
         gone = [place for place, state in enumerate(status) if state != "present"]
         for column in blobs if gone else ():
             for place in gone:
@@ -238,4 +243,4 @@ def unique(keys: Sequence[bytes | None]) -> tuple[list[bytes], list[int] | None]
     return list(places), [nothing if key is None else places[key] for key in keys]
 
 
-__all__ = ["UNKNOWN", "Found", "FoundMany", "Keys", "ManyKeys", "ReadyLookup", "unique"]
+__all__ = ["UNKNOWN", "Found", "FoundMany", "Keys", "ManyKeys", "ReadyLookup", "Times", "unique"]

@@ -8,19 +8,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from headrace.clock import current_clock
 from headrace.errors import StoreError
 
 if TYPE_CHECKING:
     from redis import Redis
 
-_SECONDS = 5.0  # how long an answer, or a connection, may take
+PATIENCE = 5.0
 
 
-def redis_client(url: str) -> Redis:
+def redis_client(url: str, patience: float = PATIENCE) -> Redis:
     """Return a client of Redis; it connects when it is used.
 
     Args:
         url: Such as `redis://127.0.0.1:6379/0`.
+        patience: How many seconds an answer, or a connection, may take.
 
     Raises:
         StoreError: The package is not installed.
@@ -32,7 +34,7 @@ def redis_client(url: str) -> Redis:
             f"The features are in Redis, {shown(url)}, and its client is not installed.",
             remedy="Install the extra: pip install 'headrace[services]'.",
         ) from error
-    return Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS)
+    return Redis.from_url(url, socket_timeout=patience, socket_connect_timeout=patience)
 
 
 def shown(url: str) -> str:
@@ -77,13 +79,18 @@ class RawConnection:
 
     Args:
         url: Where Redis is.
+        patience: How many seconds an answer, or a connection, may take.
+        rest: For how many seconds Redis is not asked again after it took longer; whoever asks is
+            told at once. So one event loop that many wait for stands still for `patience` alone.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE, rest: float = 0.0) -> None:
         self._url = url
-        self._client = redis_client(url)
+        self._client = redis_client(url, patience)
         self._connection: Any = None
         self._lock = threading.Lock()
+        self._rest = rest
+        self._silent: tuple[float, StoreError] | None = None  # asked again when, what it was
 
     def ask(self, packed: bytes, answers: int) -> list[Any]:
         """Return so many answers to packed commands that only read.
@@ -91,22 +98,37 @@ class RawConnection:
         Raises:
             StoreError: Redis cannot be reached, or refuses.
         """
-        from redis import exceptions
-
-        with self._lock, translated(self._url):
-            fresh = self._connection is None
-            try:
-                return self._ask(packed, answers)
-            except (exceptions.ConnectionError, OSError):
-                if fresh:
-                    raise
-                return self._ask(packed, answers)
+        with self._lock:
+            if self._silent is None:
+                return self._patiently(packed, answers)
+            again, error = self._silent
+            if current_clock().monotonic() < again:
+                raise StoreError(error.problem, remedy=error.remedy)
+            self._silent = None
+            return self._patiently(packed, answers)
 
     def close(self) -> None:
         """Close the connection; a later read opens it again."""
         with self._lock:
             self._drop()
             self._client.close()
+
+    def _patiently(self, packed: bytes, answers: int) -> list[Any]:
+        from redis import exceptions
+
+        try:
+            with translated(self._url):
+                fresh = self._connection is None
+                try:
+                    return self._ask(packed, answers)
+                except (exceptions.ConnectionError, OSError):
+                    if fresh:
+                        raise
+                    return self._ask(packed, answers)
+        except StoreError as error:
+            if self._rest and isinstance(error.__cause__, exceptions.TimeoutError):
+                self._silent = (current_clock().monotonic() + self._rest, error)
+            raise
 
     def _ask(self, packed: bytes, answers: int) -> list[Any]:
         if self._connection is None:

@@ -4,8 +4,9 @@ A hash for each entity, whatever views are about it: its key is Feast's entity k
 space. A feature is a field named by four bytes of a hash of "view:feature", and `_ts:<view>` is the
 event time of the view's row. `_headrace:<view>` is ours: event and known time, exactly, and a
 digest of the values; it counts only while it names the event time that `_ts` has, so that what
-Feast's own store writes over a row of ours is not taken for it. `headrace.views` says which
-versions of views are whole.
+Feast's own store writes over a row of ours is not taken for it. `_until:<view>` is ours too: from
+when on that fact no longer holds, where that is known. `headrace.views` says which versions of
+views are whole.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from headrace.errors import DefinitionError, StoreError
 CATALOGUE = b"headrace.views"
 _FACT = struct.Struct(">qIqI8s")  # event and known time as seconds and microseconds, digest
 _TIME = struct.Struct(">qIqI")
+_UNTIL = struct.Struct(">q")
+_EVER = (1 << 63) - 1
 _MILLION = 1_000_000
 
 # Takes a row unless its entity has that one or a newer one; answers 1 for taken, 0 for the same,
 # -1 for older. Times are compared by seconds, then microseconds: Redis has numbers of 53 bits.
-# KEYS: the entity. ARGV: the fields of time and fact, their values, then fields and values.
+# KEYS: the entity. ARGV: the fields of time and fact, their values, the field that says until when
+# the fact holds and its value, empty where nothing is known of it; then fields and values.
 TAKE_NEWER = b"""
 local function seconds_and_micros(ts)
     local at, fields = 1, {0, 0}
@@ -61,10 +65,16 @@ if ts then
     end
     if order < 0 then return -1 end
     if order == 0 and fact and string.sub(fact, 25, 32) == string.sub(ARGV[4], 25, 32) then
+        if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], ARGV[5], ARGV[6]) end
         return 0
     end
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], ARGV[2], ARGV[4], unpack(ARGV, 5))
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], ARGV[2], ARGV[4], unpack(ARGV, 7))
+if ARGV[6] ~= '' then
+    redis.call('HSET', KEYS[1], ARGV[5], ARGV[6])
+else
+    redis.call('HDEL', KEYS[1], ARGV[5])
+end
 return 1
 """
 
@@ -106,6 +116,11 @@ def time_field(name: str) -> bytes:
 def fact_field(name: str) -> bytes:
     """Return the field that says which fact a view's values are."""
     return f"_headrace:{name}".encode()
+
+
+def until_field(name: str) -> bytes:
+    """Return the field that says from when on a view's values no longer hold."""
+    return f"_until:{name}".encode()
 
 
 def catalogue_field(space: str, name: str) -> bytes:
@@ -191,6 +206,27 @@ def times_of(time: bytes | None, fact: bytes | None) -> tuple[int, int] | None:
         return event * _MILLION + event_rest, known * _MILLION + known_rest
     event = _instant(time)
     return event, event
+
+
+def until_bytes(until_us: int | None, fact: bytes) -> bytes:
+    """Return until when a fact holds; None says that it holds on.
+
+    Args:
+        until_us: The moment, in microseconds since 1970 UTC.
+        fact: As `fact_bytes` has it.
+    """
+    return _UNTIL.pack(_EVER if until_us is None else until_us) + fact
+
+
+def until_of(until: bytes | None, time: bytes | None, fact: bytes | None) -> int | None:
+    """Return until when a row holds, in microseconds since 1970 UTC; None where none is known.
+
+    What is said of another fact does not count, nor of one that Feast's own store wrote over.
+    """
+    if not until or until[_UNTIL.size :] != fact or fact[_FACT.size :] != time:
+        return None
+    moment: int = _UNTIL.unpack_from(until)[0]
+    return None if moment == _EVER else moment
 
 
 def _instant(message: bytes) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # what people may reword without changing what a value means
 _WORDS = ("owner", "description", "tags", "freshness_seconds", "stage", "replaced_by", "readers")
+_IN_CODE = ("lapses",)  # what its code says
 _REFERENCE = re.compile(r"(?P<view>[a-z][a-z0-9_]*)(@v(?P<number>0|[1-9][0-9]*))?")
 
 
@@ -29,7 +30,7 @@ def version_of(view: FeatureView) -> str:
     """
     from headrace.content import document_digest
 
-    definition = {k: v for k, v in view.definition().items() if k not in _WORDS}
+    definition = {k: v for k, v in view.definition().items() if k not in (*_WORDS, *_IN_CODE)}
     return document_digest({**definition, "code": _code_of(view)})[:16]
 
 

@@ -22,6 +22,7 @@ from headrace.errors import DataError, DefinitionError, ParameterError, StoreErr
 from headrace.recording import say
 
 if TYPE_CHECKING:
+    from features._materialize_run import Outcome
     from features._online_layout import Layout
     from features._online_source import RowSource
 
@@ -68,8 +69,17 @@ class Materialization:
 
 
 def rows_fit(call: PlannedCall) -> Sequence[Finding]:
-    """Find the columns of the view that the rows lack."""
-    return columns_missing(call, "materialize", needless=[EXPIRES])
+    """Find the columns of the view that the rows lack, and a store that only Feast writes."""
+    missing = columns_missing(call, "materialize", needless=[EXPIRES])
+    view, space = call.parameters.get("view"), call.parameters.get("space", "headrace")
+    try:
+        _require_writable(getattr(view, "name", str(view)), str(space))
+    except DefinitionError as error:
+        return [
+            *missing,
+            Finding(problem=error.problem, remedy=error.remedy, rule="online store"),
+        ]
+    return missing
 
 
 @operator(effect=True, check=rows_fit, named_by="view")
@@ -104,6 +114,7 @@ def materialize(
         BoundaryError: The rows do not fit the view.
         LeakageError: `until` lies in the future, and so do rows.
         ParameterError: `until` lies in the future, or has no zone.
+        DefinitionError: The settings say PostgreSQL, which Feast itself writes.
         StoreError: The store cannot be written. What was readable stays so, and the next call goes
             on where this one stopped.
     """
@@ -121,6 +132,7 @@ def materialize(
             f"View '{view.name}' has no rows to materialize.",
             remedy="Look at its source; what is online already stays as it is.",
         )
+    _require_writable(view.name, space)
     moment = _moment(until)
     table = conformed(view, view_rows.arrow())
     layout = layout_of(view)
@@ -152,6 +164,7 @@ def materialize_published(
         UnknownNameError: There is no such view, or it has no such version.
         StoreError: Nothing is published of it, or the store cannot be written.
         DataError: A row cannot be stored; nothing is written.
+        DefinitionError: The settings say PostgreSQL, which Feast itself writes.
         ParameterError: `until` lies in the future, or has no zone.
     """
     from features._online_layout import published_layout
@@ -167,6 +180,7 @@ def materialize_published(
             f"Nothing is published of view '{reference}', so that there is nothing to materialize.",
             remedy="Run the flow that publishes it.",
         )
+    _require_writable(record.view, space)
     layout = published_layout(record)
     with rows_of_file(layout, rows_file(record)) as source:
         return _brought_up(layout, record.number, source, moment, space=space, full=full, say=say)
@@ -194,12 +208,9 @@ def _brought_up(
     full: bool,
     say: Callable[[str], None],
 ) -> Materialization:
-    from features._materialize_run import Target, bring_up
     from features._view_rules import require_name
-    from features.online import online_file
 
     require_name("Online space", space)
-    target = Target(layout=layout, number=number, space=space, path=online_file())
     now = current_clock().now()
     until_us, now_us = as_us(until), as_us(now)
     source.check(until_us, now_us)
@@ -209,11 +220,12 @@ def _brought_up(
             f"{now.isoformat()}.",
             remedy="Leave it out, or name a moment that has come.",
         )
-    done = bring_up(
-        target,
+    done = _written(
+        layout,
+        number,
         source,
-        until_us=until_us,
-        now_us=now_us,
+        (until_us, now_us),
+        space=space,
         full=full,
         say=lambda text: say(f"materialize {layout.name}: {text}"),
     )
@@ -231,3 +243,40 @@ def _brought_up(
         since=None if done.since_us is None else from_us(done.since_us).isoformat(),
         resumed=done.resumed,
     )
+
+
+def _written(
+    layout: Layout,
+    number: int,
+    source: RowSource,
+    moments: tuple[int, int],
+    *,
+    space: str,
+    full: bool,
+    say: Callable[[str], None],
+) -> Outcome:
+    """Write rows known until the first moment, where the space lies; the second is now."""
+    from features._materialize_run import Target, bring_up
+    from features._online_place import online_address
+    from features.online import online_file
+
+    until_us, now_us = moments
+    url = online_address(space)
+    if url is None:
+        target = Target(layout=layout, number=number, space=space, path=online_file())
+        return bring_up(target, source, until_us=until_us, now_us=now_us, full=full, say=say)
+    from features.redis_materialize import bring_up_in_redis  # which looks at all rows each time
+
+    return bring_up_in_redis(url, layout, number, source, space=space, until_us=until_us, say=say)
+
+
+def _require_writable(view: str, space: str) -> None:
+    from features._online_place import only_feast_has
+
+    if only_feast_has(space):
+        raise DefinitionError(
+            f"View '{view}' cannot be materialized: the setting 'features_online_url' says "
+            "PostgreSQL, whose tables Feast itself writes.",
+            remedy="Let Feast do it, with features.store.feature_store().materialize(start_date, "
+            f"end_date, feature_views=['{view}']), or set 'features_online_url' to Redis.",
+        )

@@ -45,7 +45,7 @@ def bring_up_in_redis(
     Raises:
         StoreError: Redis does not answer. What was readable stays so; the same again goes on.
     """
-    from features._materialize_run import Outcome
+    from features._materialize_run import Outcome, encoded
     from features._online_batch import BatchEncoder
     from features._online_source import Window
 
@@ -58,9 +58,10 @@ def bring_up_in_redis(
         store.filling(table)
         window = Window(since_us=None, until_us=until_us)
         for batch_rows, looked_at in source.batches(window, after=None, size=_ROWS):
-            batch = encoder.encode(batch_rows)
+            batch, until = encoded(encoder, layout, batch_rows)
             values = list(zip(*batch.cells[::2], strict=True))  # a value and its text in turn
-            answers = store.write(table, list(batch.facts()), values)
+            lapsing = dict(until) if layout.lapses else None
+            answers = store.write(table, list(batch.facts()), values, lapsing)
             taken, entities = taken + looked_at, entities + len(answers)
             written, older = written + answers.count(1), older + answers.count(-1)
             say(f"{taken:,} of {rows:,} rows, {entities:,} entities")

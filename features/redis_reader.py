@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from features._online_found import NOT_MATERIALIZED, UNKNOWN, Found, FoundMany
-from features._online_view import UNREADABLE, Keys, ManyKeys, ReadyLookup, unique
-from features._redis_connection import RawConnection, packed, packed_around, packed_part
+from features._online_view import UNREADABLE, Keys, ManyKeys, ReadyLookup, Times, unique
+from features._redis_connection import PATIENCE, RawConnection, packed, packed_around, packed_part
 from features._redis_layout import (
     CATALOGUE,
     catalogue_field,
@@ -21,6 +21,8 @@ from features._redis_layout import (
     name_of,
     time_field,
     times_of,
+    until_field,
+    until_of,
 )
 from features.online_lookup import Lookup
 from headrace.errors import StoreError
@@ -38,10 +40,20 @@ class RedisReader:
         url: Where Redis is, such as `redis://127.0.0.1:6379/0`.
         space: The space, such as "headrace" for live decisions.
         lookups: What will be looked up; reads name them by position.
+        patience: How many seconds Redis may take to answer.
+        rest: For how many seconds it is not asked again after it took longer.
     """
 
-    def __init__(self, url: str, space: str, lookups: Sequence[Lookup]) -> None:
-        self._connection = RawConnection(url)
+    def __init__(
+        self,
+        url: str,
+        space: str,
+        lookups: Sequence[Lookup],
+        *,
+        patience: float = PATIENCE,
+        rest: float = 0.0,
+    ) -> None:
+        self._connection = RawConnection(url, patience=patience, rest=rest)
         self._lookups = [_RedisLookup(space, lookup) for lookup in lookups]
 
     def read(self, lookup_index: int, keys: Keys, at_us: int) -> Found:
@@ -115,7 +127,7 @@ class _RedisLookup(ReadyLookup):
         self._space = space
         self._state = packed(b"HGET", CATALOGUE, catalogue_field(space, name))
         self._head, self._tail = packed_around(
-            [b"HMGET"], [*fields, time_field(name), fact_field(name)]
+            [b"HMGET"], [*fields, time_field(name), fact_field(name), until_field(name)]
         )
         self._suffix = space.encode()
         self._decoders = list(self.features.values())
@@ -137,7 +149,7 @@ class _RedisLookup(ReadyLookup):
 
     def found(self, row: Sequence[bytes | None], keys: Keys, at_us: int) -> Found:
         """Return what an answer says, as it may be used at a moment."""
-        times = self._times(row[-2], row[-1])
+        times = self._times(*row[-3:])
         if times is None:
             return UNKNOWN
         values: list[Any] = self.nulls.copy()
@@ -147,7 +159,7 @@ class _RedisLookup(ReadyLookup):
                     values[place] = decoders[blob[0]](blob)
                 except UNREADABLE as error:
                     raise self.unreadable(self.lookup.features[place], blob, keys) from error
-        return self.judged(values, *times, keys, at_us)
+        return self.judged(values, times, keys, at_us)
 
     def found_many(
         self,
@@ -157,18 +169,19 @@ class _RedisLookup(ReadyLookup):
         at_us: int,
     ) -> FoundMany:
         """Return what answers say, as it may be used at a moment."""
-        width = len(self.lookup.features) + 2
+        width = len(self.lookup.features) + 3
         columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(width)]
-        times = [self._times(*pair) for pair in zip(columns[-2], columns[-1], strict=True)]
+        times = [self._times(*each) for each in zip(*columns[-3:], strict=True)]
         if order is not None:  # the place of a null key
             times.append(None)
             for column in columns:
                 column.append(None)
-        return self.judged_many(columns[:-2], times, order, keys, at_us)
+        return self.judged_many(columns[:-3], times, order, keys, at_us)
 
-    def _times(self, time: bytes | None, fact: bytes | None) -> tuple[int, int] | None:
+    def _times(self, time: bytes | None, fact: bytes | None, until: bytes | None) -> Times | None:
         try:
-            return times_of(time, fact)
+            times = times_of(time, fact)
+            return None if times is None else (*times, until_of(until, time, fact))
         except ValueError as error:
             raise StoreError(
                 f"What Redis has as the time of a row of view '{self.lookup.view}' cannot be "

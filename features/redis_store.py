@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ from features._redis_layout import (
     state_bytes,
     time_bytes,
     time_field,
+    until_bytes,
+    until_field,
 )
 from features._versions import number_of
 from features._view_rules import require_name
@@ -129,7 +131,11 @@ class RedisOnlineStore:
         self._say(table, whole=True, filling=False)
 
     def write(
-        self, table: RedisTable, facts: Sequence[Fact], values: Sequence[Sequence[bytes]]
+        self,
+        table: RedisTable,
+        facts: Sequence[Fact],
+        values: Sequence[Sequence[bytes]],
+        until: Mapping[bytes, int | None] | None = None,
     ) -> list[int]:
         """Take what is newer of encoded rows, one for each entity.
 
@@ -137,6 +143,8 @@ class RedisOnlineStore:
             table: The version of the view.
             facts: Whose they are and what they are.
             values: For each its features, as Feast's messages.
+            until: From when on each entity's row no longer holds, in microseconds since 1970 UTC,
+                None where it holds on; without it that is not known.
 
         Returns:
             For each row 1 if it was taken, 0 if it was there, -1 if it is older.
@@ -146,7 +154,7 @@ class RedisOnlineStore:
             [script] = self._connection.ask(packed(b"SCRIPT", b"LOAD", TAKE_NEWER), 1)
         for start in range(0, len(facts), _CHUNK):
             chunk = range(start, min(start + _CHUNK, len(facts)))
-            commands = b"".join(table.command(script, facts[i], values[i]) for i in chunk)
+            commands = b"".join(table.command(script, facts[i], values[i], until) for i in chunk)
             answers += self._connection.ask(commands, len(chunk))
         return answers
 
@@ -248,22 +256,31 @@ class RedisTable:
         self._suffix = space.encode()
         self._features = [packed_part(field) for field in feature_fields(name, features)]
         self._fields = packed_part(time_field(name)) + packed_part(fact_field(name))
-        self._head = b"*%d\r\n" % (8 + 2 * len(features)) + packed_part(b"EVALSHA")
+        self._until = packed_part(until_field(name))
+        self._head = b"*%d\r\n" % (10 + 2 * len(features)) + packed_part(b"EVALSHA")
 
-    def command(self, script: bytes, fact_of: Fact, values: Sequence[bytes]) -> bytes:
+    def command(
+        self,
+        script: bytes,
+        fact_of: Fact,
+        values: Sequence[bytes],
+        until: Mapping[bytes, int | None] | None,
+    ) -> bytes:
         """Return the command that takes a row if it is newer.
 
         Args:
             script: Name of the script that does.
             fact_of: The entity's key, event time, known time, digest of the values.
             values: The features.
+            until: See `RedisOnlineStore.write`.
         """
         key, event_us, known_us, digest = fact_of
         time = time_bytes(event_us)
         fact = fact_bytes(event_us, known_us, digest, time)
         parts = [self._head, packed_part(script), packed_part(b"1")]
         parts += [packed_part(key + self._suffix), self._fields]
-        parts += [packed_part(time), packed_part(fact)]
+        said = b"" if until is None else until_bytes(until[key], fact)
+        parts += [packed_part(time), packed_part(fact), self._until, packed_part(said)]
         for field, value in zip(self._features, values, strict=True):
             parts += [field, packed_part(value)]
         return b"".join(parts)

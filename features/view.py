@@ -151,6 +151,11 @@ class FeatureView:
         ]
         return TableSchema(name=self.name, columns=(*entities, *times, *self.columns))
 
+    @property
+    def lapses(self) -> bool:
+        """Whether its values also change because time passes, as what leaves a window does."""
+        return isinstance(self.compute, Computation)
+
     def definition(self) -> dict[str, Any]:
         """Return what the view promises as JSON-like data; its code is not part of it."""
         return {
@@ -167,6 +172,7 @@ class FeatureView:
             "replaced_by": self.replaced_by,
             "stream": self.stream,
             "readers": list(self.readers),
+            **({"lapses": True} if self.lapses else {}),
         }
 
     def rows(self, source: pa.Table) -> pa.Table:

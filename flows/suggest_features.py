@@ -1,12 +1,13 @@
 """This flow answers: which published features would make a decision better?
 
 Each view that is published and not used yet is joined to the labels as it was known, and measured
-on later rows beside what is used already. A view that leaks is refused with the reason. Run it with
-`headrace features suggest --for latest:flight_delay/label_by_outcome`, or from the Prefect UI.
+on later rows beside what is used already. A view that leaks is refused with the reason. Run it from
+the Prefect UI, or with `headrace features suggest --for run:<id>/<node>.labels --before <day>`.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import Field
@@ -28,6 +29,7 @@ def suggest_features(
     using: list[str] | None = None,
     views: list[str] | None = None,
     trusted: list[str] | None = None,
+    before: date | None = None,
     sample: Annotated[int, Field(ge=400, le=1_000_000)] = 20_000,
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05,
 ) -> Report:
@@ -39,6 +41,7 @@ def suggest_features(
         using: Names of the views that are used already; gains are measured beside them.
         views: Names of the views to try; none for all that are published.
         trusted: Features that may tell the label almost perfectly, as "view:column".
+        before: The first day that is not looked at: the first of the test set.
         sample: Most labelled rows to measure on.
         level: Most probability that any view is called useful though none of them is.
     """
@@ -55,6 +58,7 @@ def suggest_features(
             if each.source is not None
         ],
         trusted=trusted,
+        before=before,
         sample=sample,
         level=level,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,16 @@ class Fold:
 
     train: Positions
     judged: Positions
+
+
+def known_before(rows: pa.Table, known: str, day: date | None) -> pa.Table:
+    """Return the rows whose label was known before a day began in UTC; None takes all."""
+    import pyarrow.compute as pc
+
+    if day is None:
+        return rows
+    moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return rows.filter(pc.less(rows.column(known), moment))
 
 
 def sampled(rows: pa.Table, *, decided: str, size: int, seed: int) -> pa.Table:

@@ -6,6 +6,7 @@ the loss on what came later is compared, by blocks of time, with a correction fo
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from pydantic import Field
 from headrace import Labels, Report, Table, operator
 from headrace.errors import DefinitionError
 from operators._gain_candidates import Baseline, Candidate, measured, refused_by
-from operators._gain_folds import folds, sampled
+from operators._gain_folds import folds, known_before, sampled
 from operators._gain_setting import schema_of, setting_of
 from operators._gain_verdict import adjusted
 
@@ -26,6 +27,7 @@ def measure_gain(
     checks: list[Report] | None = None,
     *,
     trusted: list[str] | None = None,
+    before: date | None = None,
     sample: Annotated[int, Field(ge=400, le=1_000_000)] = 20_000,
     steps: Annotated[int, Field(ge=2, le=20)] = 4,
     level: Annotated[float, Field(gt=0, lt=1)] = 0.05,
@@ -40,6 +42,8 @@ def measure_gain(
         candidates: Rows of the views to try, each by itself beside the baseline.
         checks: What `check_known_times` said of candidates; one that did not pass is refused.
         trusted: Features that may tell the label, as "view:column"; see `build`.
+        before: The first day, in UTC, that is not looked at: labels that were not known by then
+            are left out. Give the first day of the test set, which choosing features must not see.
         sample: Most rows to measure on, drawn at random.
         steps: Steps forward in time; each is judged by models fitted on all that was known before.
         level: Most probability that any view is called useful though none of them is.
@@ -63,7 +67,8 @@ def measure_gain(
         )
     schema = schema_of(labels)
     decided = schema.the("decision_time").name
-    rows = sampled(labels.arrow(), decided=decided, size=sample, seed=seed or 0)
+    known = known_before(labels.arrow(), schema.the("known_time").name, before)
+    rows = sampled(known, decided=decided, size=sample, seed=seed or 0)
     setting = setting_of(rows, schema, used, trusted or [])
     parts = list(folds(setting.decided_us, setting.known_us, count=steps))
     baseline = Baseline.of(setting, parts)
@@ -77,6 +82,7 @@ def measure_gain(
         {
             "passed": any(each.verdict == "useful" for each in found),
             "metric": "log_loss" if setting.binary else "squared_error",
+            "before": None if before is None else before.isoformat(),
             "rows": rows.num_rows,
             "judged": len(baseline.judged),
             "tried": len(tried),

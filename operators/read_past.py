@@ -1,7 +1,7 @@
 """These operators bring back what an earlier run made, so that a flow can begin where it ended.
 
-`read_labels(artifact="latest:flight_delay/label_by_outcome")` takes the newest there is when the
-flow is planned; the run then reads exactly that one, and its digest is part of the key.
+`read_labels(artifact="latest:flight_delay/label_by_outcome.labels")` takes the newest there is when
+the flow is planned; the run then reads exactly that one, and its digest is part of the key.
 """
 
 from __future__ import annotations

@@ -179,6 +179,32 @@ class RequestError(HeadraceError):
         )
 
     @classmethod
+    def not_materialized(cls, view: str, number: int, space: str, keys: Mapping[str, Any]) -> Self:
+        """Build the error for features of a view that is not online, or not whole yet.
+
+        Args:
+            view: The feature view.
+            number: Number of the version that the lane reads.
+            space: The online space that it reads.
+            keys: The key columns of the view, with their values in the request.
+        """
+        live = space == "headrace"
+        bring = (
+            f"run `headrace features materialize {view}@v{number}`"
+            if live
+            else f"materialize '{view}' into space '{space}'"
+        )
+        return cls(
+            "unknown_entity",
+            f"View '{view}' is not materialized in the version v{number} that the endpoint reads"
+            f"{'' if live else f' in space {quoted(space)}'}, so it has no online features yet.",
+            remedy=f"{bring}, or give its features in 'features'.",
+            field=", ".join(f"entity.{column}" for column in keys),
+            expected=f"an entity of view '{view}'",
+            got=", ".join(shown(value) for value in keys.values()),
+        )
+
+    @classmethod
     def future_features(cls, error: HeadraceError) -> Self:
         """Build the error for a decision at a moment that online features are ahead of."""
         return cls(

@@ -37,6 +37,7 @@ from serving._endpoint_lookups import (
     remember_deployed,
     require_allowed,
 )
+from serving._endpoint_store import require_fast, slow_store
 from serving.hosted import host_lacking, is_up
 from serving.rule import Rule
 
@@ -71,6 +72,12 @@ def _check(call: PlannedCall) -> Sequence[Finding]:
             )
         )
     findings += on_demand_problems(views)
+    slow = slow_store(
+        str(call.parameters.get("endpoint")),
+        str(call.parameters.get("space", LIVE_SPACE)),
+        looked_up(views),
+    )
+    findings += [slow] if slow is not None else []
     barred = barred_views(looked_up(views))
     return findings + [Finding(problem=p, remedy=r, rule=rule) for rule, p, r in barred]
 
@@ -112,7 +119,8 @@ def deploy(
 
     Raises:
         DataError: A model reads a view that is not among `views`.
-        DefinitionError: The function of an on-demand view cannot be imported elsewhere.
+        DefinitionError: The function of an on-demand view cannot be imported elsewhere, or
+            features lie where only Feast reads them.
         GrantError: The flow may not let an endpoint read a feature; the message says whom to ask.
         UnknownNameError: A version was not registered from here.
         ServiceError: Ray Serve is not up, or the lane cannot answer.
@@ -127,6 +135,7 @@ def deploy(
     spec = _spec([proposed, *others], models_answering(endpoints, endpoint), read, rule)
     spec = replace(spec, clock=clock, space=space, may_lack=tuple(may_lack or ()))
     lookups = [Lookup.from_json(each) for each in spec.lookups]
+    require_fast(endpoint, space, lookups)
     allowed = require_allowed(endpoint, looked_up(read), lookups)
     allowed += require_computed_allowed(endpoint, read, spec.on_demand)
     lacking = host_lacking({})

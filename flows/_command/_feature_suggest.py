@@ -31,6 +31,13 @@ _Trusted = Annotated[
     list[str] | None,
     typer.Option("--trusted", help="A feature that may tell the label, as view:column."),
 ]
+_Before = Annotated[
+    str | None,
+    typer.Option(
+        "--before",
+        help="The first day that is not looked at, such as 2013-09-01: that of the test set.",
+    ),
+]
 _Sample = Annotated[int, typer.Option("--sample", help="Most labelled rows to measure on.")]
 _Local = Annotated[
     bool, typer.Option("--local", help="Run in this process, without Prefect and MLflow.")
@@ -44,6 +51,7 @@ def suggest(
     using: _Using = None,
     view: _View = None,
     trusted: _Trusted = None,
+    before: _Before = None,
     sample: _Sample = 20_000,
     local: _Local = False,
     as_json: _Json = False,
@@ -54,7 +62,7 @@ def suggest(
     later rows; p-values are corrected for trying many. A view that leaks is refused, with the
     reason. It runs the flow `suggest_features`.
 
-    Example: headrace features suggest --for latest:flight_delay/label_by_outcome
+    Example: headrace features suggest --for run:1a2b/label.labels --before 2013-09-01
     """
     from flows._command._outcome import only_json, started
     from flows._command._progress import Progress
@@ -71,6 +79,7 @@ def suggest(
         "using": beside,
         "views": view or [],
         "trusted": trusted or [],
+        "before": before,
         "sample": sample,
     }
     with only_json(as_json), _screen.activity() as shown:

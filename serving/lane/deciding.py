@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from features._online_place import Reader
 from features.online_lookup import Lookup
-from features.stream_reader import StreamReader
 from headrace.clock import current_clock, from_us
 from headrace.decisions import DecisionLog
 from headrace.errors import HeadraceError, LeakageError
@@ -61,6 +61,7 @@ class Decider:
         champion: Its champion.
         inputs: What the champion and the challenger take, the champion's first.
         lookups: What is looked up for them.
+        reader: Reads that from the online store.
         computing: The on-demand views that are computed for them.
         log: The endpoint's log.
         pending: Answers that are being made, by the id that clients gave; shared with the
@@ -74,6 +75,7 @@ class Decider:
         champion: Loaded,
         inputs: Sequence[Input],
         lookups: Sequence[Lookup],
+        reader: Reader,
         computing: Sequence[Computing] = (),
         log: DecisionLog,
         pending: dict[str, asyncio.Future[dict[str, Any]]],
@@ -86,7 +88,8 @@ class Decider:
         self._rows = RowBuilder(
             inputs,
             lookups,
-            StreamReader(table.online, table.space, lookups),
+            reader,
+            space=table.space,
             may_lack=table.may_lack,
             computing=computing,
         )

@@ -6,8 +6,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from features._online_place import Reader
 from features.online_lookup import Lookup
-from features.online_reader import OnlineReader
 from serving._request_errors import RequestError
 from serving._requests import DecisionRequest, Input
 from serving.lane.computing import Computing
@@ -19,6 +19,7 @@ class _View:
 
     index: int
     name: str
+    number: int
     keys: tuple[str, ...]
     places: tuple[tuple[int, int], ...]  # position in the row, position in the lookup
     features: frozenset[str]
@@ -32,6 +33,7 @@ class RowBuilder:
         inputs: What the models take, in the order of the row.
         lookups: What is read from the online store.
         reader: Reads it; its lookups are the same.
+        space: The online space, for whoever is told that a view is not in it.
         may_lack: Views whose entities may be unknown.
         computing: The on-demand views that are computed of a row.
     """
@@ -40,15 +42,16 @@ class RowBuilder:
         self,
         inputs: Sequence[Input],
         lookups: Sequence[Lookup],
-        reader: OnlineReader,
+        reader: Reader,
         *,
+        space: str,
         may_lack: frozenset[str],
         computing: Sequence[Computing] = (),
     ) -> None:
         self._width = len(inputs)
         self._computing = tuple(computing)
         self._only_for = {each.name: each.only_for for each in inputs if each.only_for}
-        self._reader = reader
+        self._reader, self._space = reader, space
         self._places = {each.name: place for place, each in enumerate(inputs)}
         self._asked = tuple((i, each.name) for i, each in enumerate(inputs) if not each.source)
         self._names = tuple(each.name for each in inputs)
@@ -57,6 +60,7 @@ class RowBuilder:
             _View(
                 index=index,
                 name=lookup.view,
+                number=lookup.number,
                 keys=tuple(column for column, _ in lookup.keys),
                 places=tuple(
                     (self._places[name], position)
@@ -72,8 +76,8 @@ class RowBuilder:
         """Return the values in the order of the inputs, and the views that had nothing.
 
         Raises:
-            RequestError: An entity is not known to a view that may not lack it, or an on-demand
-                view cannot be computed.
+            RequestError: An entity is not known to a view that may not lack it, or the view is not
+                online; or an on-demand view cannot be computed.
             LeakageError: The store holds what was not known yet at the decision.
         """
         given, entity = request.given, request.entity
@@ -96,9 +100,12 @@ class RowBuilder:
             if found.values is None:
                 has_key = all(entity[key] is not None for key in view.keys)
                 if has_key and not view.may_lack:
-                    raise RequestError.unknown_entity(
-                        view.name, {key: entity[key] for key in view.keys}
-                    )
+                    keys = {key: entity[key] for key in view.keys}
+                    if not found.materialized:
+                        raise RequestError.not_materialized(
+                            view.name, view.number, self._space, keys
+                        )
+                    raise RequestError.unknown_entity(view.name, keys)
                 missing.append(view.name)
                 continue
             if found.expired:

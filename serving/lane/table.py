@@ -42,7 +42,8 @@ class LaneTable:
         on_demand: The on-demand views that are computed of requests.
         clock: "live", or "replayed": then requests say the moment of the decision.
         may_lack: Views whose entities may be unknown; their features are null then.
-        online: File of the online store.
+        online: File of the online store where it is SQLite. An address with a password is no part
+            of the table, which Ray Serve shows: replicas have it from the settings.
         space: The online space that is read.
         log: Folder of the decision log.
         notices: Folder where replicas say where they listen.

@@ -457,3 +457,30 @@ def test_feasts_interface_is_the_one_that_this_store_was_written_for():
             assert ", ".join(inspect.signature(getattr(store, name)).parameters) == parameters
     assert set(inspect.signature(SqliteOnlineStore._get_conn).parameters) == {"self", "config"}
     assert SqliteOnlineStore._conn is None
+
+
+def test_what_no_longer_holds_has_null_values_until_something_newer_is_written(tmp_path):
+    path, store = tmp_path / "online.db", BulkSqliteOnlineStore()
+    told = config(path)
+    store.online_write_batch(
+        told, a_view(), [row("JFK", 1, wind=7.0), row("LGA", 1, wind=8.0)], None
+    )
+    with closing(sqlite3.connect(path)) as connection, connection:
+        # as `materialize` says it of what leaves a window
+        facts = connection.execute('SELECT max(entity_key) FROM "headrace_weather.facts"')
+        connection.execute(
+            'UPDATE "headrace_weather.facts" SET until_us = ? WHERE entity_key = ?',
+            (NOON_US + 2, facts.fetchone()[0]),
+        )
+
+    found = store.online_read(told, a_view(), [key("JFK"), key("LGA")], ["wind"])
+
+    assert [values for _, values in found] == [
+        {"wind": Value(double_val=7.0)},
+        {"wind": Value()},
+    ]
+    assert found[1][0] == NOON + timedelta(minutes=1)
+    with using_clock(VirtualClock(NOON + timedelta(microseconds=1))):
+        assert wind(store, told, "LGA") == [8.0]
+    store.online_write_batch(told, a_view(), [row("LGA", 3, wind=9.0)], None)
+    assert wind(store, told, "LGA") == [9.0]

@@ -335,6 +335,23 @@ def test_the_correction_is_holms(given, expected):
     assert adjusted(given) == pytest.approx(expected)
 
 
+def test_labels_of_the_test_set_are_not_looked_at():
+    world = World(seed=9)
+    half = START + timedelta(days=30)
+    later = np.asarray(world.at >= half)
+    value = np.where(later, world.failed, world.noise())  # from here on the view is the outcome
+
+    whole = measure_gain(world.labels(), [], [rows("late_leak", world.measured(value))])
+    before = measure_gain(
+        world.labels(), [], [rows("late_leak", world.measured(value))], before=half.date()
+    )
+
+    assert verdicts(whole) != {"late_leak": "no gain shown"}
+    assert verdicts(before) == {"late_leak": "no gain shown"}
+    assert before.document["rows"] == 29 * MACHINES  # labels are known a day after their decision
+    assert before.document["before"] == "2024-01-31"
+
+
 def test_too_few_labels_are_refused():
     labels = World(seed=7).labels().arrow().slice(0, 399)
 

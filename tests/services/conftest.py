@@ -35,7 +35,9 @@ class Server:
 
     url: str
     start: Callable[[], None]
-    stop: Callable[[], None]
+    stop: Callable[..., None]
+    """With the signal that ends it; by default the one that it is asked with."""
+    pid: Callable[[], int]
 
 
 def free_port() -> int:
@@ -103,10 +105,10 @@ def running(
         processes.append(process)
         wait_until(answers, process, log)
 
-    def stop() -> None:
+    def stop(how: signal.Signals = ends) -> None:
         while processes:
             process = processes.pop()
-            process.send_signal(ends)
+            process.send_signal(how)
             try:
                 process.wait(_SECONDS)
             except subprocess.TimeoutExpired:
@@ -115,7 +117,7 @@ def running(
 
     try:
         start()
-        yield Server(url, start, stop)
+        yield Server(url, start, stop, pid=lambda: processes[-1].pid)
     finally:
         stop()
 
