@@ -66,17 +66,20 @@ test-browser: setup ## launch, watch, approve and compare runs in a real Chromiu
 	$(BIN)/python -m pytest tests/browser
 
 test-services: setup ## features in Redis and PostgreSQL, started by the tests from Debian's packages
-	@missing=; \
-	  command -v redis-server >/dev/null 2>&1 || missing="$$missing redis-server"; \
+	@lacking() { \
+	  command -v redis-server >/dev/null 2>&1 || echo redis-server; \
 	  command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
-	    missing="$$missing postgresql"; \
-	  [ -z "$$missing" ] || { \
+	    echo postgresql; }; \
+	missing=$$(echo $$(lacking)); \
+	[ -z "$$missing" ] || { \
 	  [ "$$(id -u)" = 0 ] && sudo= || sudo="sudo -n"; \
 	  $$sudo apt-get update -q && \
 	  $$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-	    apt-get install -q -y --no-install-recommends $$missing; } || { \
-	  echo "There is no$$missing here, and it cannot be installed from here."; \
-	  echo "  Fix: install it (Debian: apt-get install$$missing, as root)."; exit 1; } >&2
+	    apt-get install -q -y --no-install-recommends $$missing && \
+	  { [ ! -d /run/systemd/system ] || $$sudo systemctl disable --now $$missing; } && \
+	  [ -z "$$(lacking)" ]; } || { \
+	  echo "These are missing, and cannot be installed from here: $$missing."; \
+	  echo "  Fix: install it (Debian: apt-get install $$missing, as root)."; exit 1; } >&2
 	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt \
 	  -r pyproject.toml --extra services
 	$(BIN)/python -m pytest tests/services -m services

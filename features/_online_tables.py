@@ -189,7 +189,7 @@ def select_lapsed(table: str, count: int) -> str:
 
 
 def has_until(execute: Execute, table: str) -> bool:
-    """Return whether the facts of a view say until when they hold; in an older file they do not."""
+    """Return whether a view's facts say until when they hold; an older file lacks it."""
     return any(row[1] == "until_us" for row in execute(columns_of(facts_name(table))).fetchall())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features._online_by_feast import ByFeast
@@ -20,6 +22,7 @@ from features.online_lookup import lookup_of
 from features.online_read import OnlineFeatures, read_online
 from features.online_reader import OnlineReader
 from features.publish import publish
+from features.publish_on_demand import publish_on_demand
 from features.store import PROJECT, feature_store
 from features.view import Entity, FeatureView
 from headrace import Table
@@ -313,3 +316,125 @@ def test_the_same_features_are_read_again_and_again(online):
     assert list(first.features) == ["everything__gate"]
     assert first.to_dict() == second.to_dict()
     assert first.table().column_names == ["tail", "leg", "everything__gate"]
+
+
+PLANES = '''
+from typing import Any, Protocol
+
+from features.on_demand import OnDemandView
+from headrace import Schema
+
+
+class Asked(Schema, Protocol):
+    """This is what a request says."""
+
+    extra: float
+
+
+class Wait(Schema, Protocol):
+    """This is what is computed."""
+
+    wait: float
+
+
+def wait_of(values: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    pairs = zip(values["delay"], values["extra"], strict=True)
+    return {"wait": [None if d is None or e is None else d + e for d, e in pairs]}
+
+
+waits = OnDemandView(
+    name="waits",
+    request=Asked,
+    views={"everything": ["delay"]},
+    features=Wait,
+    compute=wait_of,
+    owner="flights",
+    description="How long a passenger waits.",
+)
+'''
+
+
+def test_an_on_demand_view_is_computed_by_feast_of_what_is_online(
+    online, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "planes"
+    root.mkdir()
+    (root / "__init__.py").touch()
+    (root / "waits.py").write_text(PLANES)
+    monkeypatch.syspath_prepend(tmp_path)
+    table = rows(1)
+    online.push(everything, table)
+    delays = dict(zip(table["tail"].to_pylist(), table["delay"].to_pylist(), strict=True))
+    fresh = [  # what Feast computes of what has expired is not judged
+        each for each in table.to_pylist() if each["expires_at"] >= AT
+    ][:6]
+    entities = [{"tail": each["tail"], "leg": each["leg"], "extra": 2.5} for each in fresh]
+    entities += [entities[0] | {"extra": None}, entities[0] | {"tail": "N0"}]
+
+    with using_settings(roots=(root,)):
+        publish_on_demand([], view=importlib.import_module("planes.waits").waits)
+        found = read_online(["everything:delay", "waits:wait"], entities)
+        raw = feature_store().get_online_features(["waits:wait"], entities).to_dict()
+
+    known = [delays[each["tail"]] for each in fresh]
+    expected = [None if delay is None else delay + 2.5 for delay in known]
+    assert any(value is not None for value in expected)
+    assert found.features == {"delay": [*known, known[0], None], "wait": [*expected, None, None]}
+    assert found.statuses["wait"] == ["null" if v is None else "present" for v in raw["wait"]]
+    assert found.features["wait"] == raw["wait"]
+
+
+def test_lists_that_only_feasts_registry_has_are_read_through_feast(online, tmp_path):
+    from feast import Entity as FeastEntity
+    from feast import FeatureView as FeastView
+    from feast import Field, FileSource, ValueType
+    from feast.types import Array, Float64, Int64, String
+
+    events = [NOON, NOON - timedelta(hours=9)]
+    frame = pa.table(
+        {
+            "plane": ["N1", "N2"],
+            "event_timestamp": pa.array(events, US),
+            "created": pa.array(events, US),
+            "weights": [[1.5, 2.5], [0.5]],
+            "words": [["a", "é"], ["b"]],
+            "flights": pa.array([3, 4], pa.int64()),
+        }
+    )
+    file = tmp_path / "planes.parquet"
+    pq.write_table(frame, file)
+    plane = FeastEntity(name="plane", join_keys=["plane"], value_type=ValueType.STRING)
+    fleet = FeastView(
+        name="fleet",
+        entities=[plane],
+        ttl=timedelta(hours=6),
+        schema=[
+            Field(name="plane", dtype=String),
+            Field(name="weights", dtype=Array(Float64)),
+            Field(name="words", dtype=Array(String)),
+            Field(name="flights", dtype=Int64),
+        ],
+        source=FileSource(
+            name="fleet",
+            path=str(file),
+            timestamp_field="event_timestamp",
+            created_timestamp_column="created",
+        ),
+    )
+    store = feature_store()
+    store.apply([plane, fleet])
+    store.write_to_online_store("fleet", frame.to_pandas())
+
+    found = read_online("fleet", {"plane": ["N1", "N2", "N3", None]})
+
+    assert found.to_dict() == {
+        "plane": ["N1", "N2", "N3", None],
+        "weights": [[1.5, 2.5], None, None, None],
+        "words": [["a", "é"], None, None, None],
+        "flights": [3, None, None, None],
+    }
+    assert found.statuses["weights"] == ["present", "expired", "unknown", "unknown"]
+    # without a look at the ttl Feast itself gives the same
+    raw = store.get_online_features(["fleet:weights"], [{"plane": "N1"}, {"plane": "N2"}])
+    assert raw.to_dict()["weights"] == [[1.5, 2.5], [0.5]]
+    assert found.table()["weights"].to_pylist() == [[1.5, 2.5], None, None, None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from features.online_lookup import lookup_of
-from features.redis_store import RedisOnlineStore
+from features.redis_store import RedisOnlineStore, RedisTable
 from headrace.errors import DefinitionError
 from headrace.settings import using_settings
 from operators.bundle import write_bundle
@@ -108,10 +110,21 @@ def test_a_lane_decides_with_what_redis_has(lane, redis_url, tmp_path):
 
 
 def test_before_a_view_is_materialized_a_decision_says_how_to_and_then_is_made(lane, redis_url):
-    before = lane.decide(entity=ENTITY)
-    fill(redis_url)
+    nothing = lane.decide(entity=ENTITY)
+    view = lanes.VIEWS[0]
+    names = [column.name for column in view.columns]
+    weather = RedisTable("headrace", view.name, 0, keys=view.keys, features=names)
+    with RedisOnlineStore(redis_url, "headrace") as store:
+        store.filling(weather)
+        before = lane.decide(entity=ENTITY)
+        fill(redis_url)
+        store.filled(weather)
     after = lane.decide(entity=ENTITY)
 
+    assert (nothing.status, nothing.document["error"]["remedy"]) == (
+        404,
+        "correct the key, materialize 'weather', or give its features in 'features'.",
+    )
     assert (before.status, before.document["error"]) == (
         404,
         {
@@ -159,7 +172,9 @@ def test_without_redis_a_decision_is_refused_and_with_it_again_it_is_made(
     assert again.document["repeated"] is False
 
 
-def test_a_redis_that_hangs_holds_up_one_decision_and_no_other(lane, redis_url, redis_server):
+def test_while_redis_hangs_one_decision_waits_and_those_after_it_are_refused_at_once(
+    lane, redis_url, redis_server
+):
     fill(redis_url)
     assert lane.decide(entity=ENTITY).status == 200
 
@@ -184,16 +199,26 @@ def test_a_redis_that_hangs_holds_up_one_decision_and_no_other(lane, redis_url, 
 
 
 def test_a_password_is_in_no_table_and_no_message(table, redis_url):
+    from redis import Redis
+
     host = redis_url.removeprefix("redis://")
     running = lanes.RunningLane()
-    with using_settings(features_online_url=f"redis://:s3cret@{host}"):
+    with (
+        using_settings(features_online_url=f"redis://:s3cret@{host}"),
+        Redis.from_url(redis_url) as client,
+    ):
+        client.config_set("requirepass", "another")
         try:
             running.take(table())
             refused = running.decide(entity=ENTITY)
         finally:
+            client.config_set("requirepass", "")
             running.stop()
 
     assert (refused.status, "s3cret" in str(refused.document)) == (503, False)
+    assert refused.document["error"]["remedy"] == (
+        "Put user and password into the setting 'features_online_url'."
+    )
     assert "s3cret" not in str(table().to_json())
 
 
@@ -219,3 +244,40 @@ def test_a_lane_does_not_look_features_up_in_postgresql(table):
     assert (told.failed, told.message) == (1, str(error.value))
     for reader in (of_none, of_a_replay):
         reader.close()
+
+
+@pytest.mark.slow
+def test_the_setting_reaches_the_replica_that_ray_serve_runs(bundle, redis_url, tmp_path):
+    from flows import _services
+    from serving.endpoints import Endpoints, EndpointSpec
+
+    asking = lanes.Asking()
+    models = tmp_path / "serving" / "models"
+    shutil.copytree(bundle, models / "one")
+    version = tmp_path / "serving" / "versions" / "flight_delay" / "1.json"
+    version.parent.mkdir(parents=True)
+    version.write_text(json.dumps({"digest": "one"}))
+    fill(redis_url)
+
+    with using_settings(home=tmp_path, features_online_url=redis_url):
+        endpoints = Endpoints()
+        spec = EndpointSpec(
+            model="flight_delay",
+            task="classification",
+            clock="live",
+            space="headrace",
+            lookups=tuple(lookup_of(view).to_json() for view in lanes.VIEWS),
+        )
+        _services.up(only=("serving",))
+        try:
+            endpoints.declare(
+                "flight_delay", spec=spec, champion="flight_delay/1", challenger=None, reason="try"
+            )
+            lane = endpoints.wait_applied("flight_delay", 1, timeout_seconds=120)
+            asking.url = lane.url
+            answer = asking.decide(entity=ENTITY)
+        finally:
+            _services.down(only=("serving",))
+
+    assert (answer.status, answer.document["missing"]) == (200, [])
+    assert not (tmp_path / "features" / "online.db").exists()

@@ -93,6 +93,8 @@ def redis(redis_url: str) -> Iterator[str]:
 
 
 def test_the_operator_writes_the_newest_known_rows_into_redis_and_again_changes_nothing(redis):
+    publish(rows(*FIRST), view=weather)
+
     first, again = (materialize(rows(*FIRST), view=weather, until=NOON) for _ in range(2))
 
     assert first.document == {
@@ -117,7 +119,6 @@ def test_the_operator_writes_the_newest_known_rows_into_redis_and_again_changes_
 
 def test_what_is_published_is_brought_into_redis_by_call_and_by_command(redis):
     publish(rows(*FIRST), view=weather)
-    before = read_online("weather:wind", {"origin": ["JFK"]}).statuses
     done = materialize_published("weather", until=NOON)
     after = winds("JFK", "EWR")
 
@@ -125,7 +126,6 @@ def test_what_is_published_is_brought_into_redis_by_call_and_by_command(redis):
     known = json.loads(told.stdout)
     said = CliRunner().invoke(app, ["features", "materialize", "weather@v0", "--full"])
 
-    assert before == {"wind": ["not_materialized"]}
     assert ((done.written, done.changed), after) == ((2, True), [8.0, None])
     assert (known["rows"], known["written"], known["same"], known["older"]) == (4, 1, 2, 0)
     assert winds("JFK", "EWR") == [8.0, 9.0]
@@ -145,7 +145,7 @@ def test_a_new_version_lies_beside_the_old_one_in_redis(redis):
     )
 
     assert (second.document["number"], second.document["written"]) == (1, 3)
-    lookups = [lookup_of(weather), lookup_of(wider)]
+    lookups = [lookup_of(weather, number=0), lookup_of(wider, number=1)]
     reader = open_reader("headrace", lookups)
     assert reader is not None
     at_us = 1_714_564_800_000_000 + 6 * 3_600_000_000
@@ -204,7 +204,7 @@ def test_where_only_feast_writes_each_way_of_materializing_says_so():
 
     for error in (operator_says.value, call_says.value):
         assert (error.problem, error.remedy) == (FULL, FEAST_DOES)
-    assert ("online store", FULL, FEAST_DOES) in planned
+    assert planned == [("online store", f"'materialize:weather': {FULL}", FEAST_DOES)]
     assert (type(command_says.exception), command_says.exit_code != 0) == (DefinitionError, True)
     assert replay.document["written"] == 3
 

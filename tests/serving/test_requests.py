@@ -485,6 +485,18 @@ def test_a_refusal_survives_the_way_to_another_process() -> None:
             id="entity",
         ),
         pytest.param(
+            RequestError.not_materialized("airport_weather", 2, "headrace", {"origin": "EWR"}), 404,
+            "View 'airport_weather' is not materialized in the version v2 that the endpoint reads, "
+            "so it has no online features yet.",
+            id="not materialized",
+        ),
+        pytest.param(
+            RequestError.not_materialized("airport_weather", 0, "replay", {"origin": "EWR"}), 404,
+            "View 'airport_weather' is not materialized in the version v0 that the endpoint reads "
+            "in space 'replay', so it has no online features yet.",
+            id="not materialized in a space",
+        ),
+        pytest.param(
             RequestError.unknown_decision("a"), 404,
             "There is no decision 'a' in the log of this endpoint, so no outcome of the request "
             "was recorded.",

@@ -61,10 +61,10 @@ REQUESTS = st.fixed_dictionaries(
             {},
             optional={
                 "origin": st.none() | st.text(max_size=3),
-                "hotel": st.none() | st.integers(),
+                "hotel": st.none() | st.integers(-(2**63), 2**64 - 1),
                 "scheduled": st.none() | MOMENTS,
                 "arrives": st.none() | DAYS,
-                "cabin": st.none() | st.text(max_size=3) | st.integers(),
+                "cabin": st.none() | st.text(max_size=3) | st.integers(-(2**63), 2**64 - 1),
                 "other": ANY,
             },
         ),

@@ -29,6 +29,7 @@ from headrace import Model, TrainSet, ValidationSet
 from headrace.clock import from_us
 from headrace.decisions import DecisionLog
 from headrace.schemas import Column, TableSchema
+from headrace.settings import using_settings
 from operators.bundle import write_bundle
 from operators.train_sklearn import train_sklearn
 from operators.train_xgboost import train_xgboost
@@ -111,6 +112,14 @@ def fitted(version: str) -> Model:
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home for each module, in which its views have versions of their own."""
+    folder = tmp_path_factory.mktemp("home")
+    with using_settings(home=folder):
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Bundles of small models: two versions of one, and one that estimates."""
@@ -128,7 +137,7 @@ def online(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weather, tails = VIEWS
     times = (NOON_US - HOUR_US, NOON_US)
     for space in ("headrace", "replay"):
-        with OnlineStore(path, space) as store:
+        with using_settings(home=path.parent), OnlineStore(path, space) as store:
             store.push_rows(weather, [("EWR", *times, 12.5, None), ("JFK", *times, 3.25, 20.0)])
             store.push_rows(tails, [(f"N{n}", *times, n, n - 3.5) for n in range(1, 6)])
     return path
@@ -148,7 +157,7 @@ def tables(bundles: dict[str, Path], online: Path) -> Callable[..., LaneTable]:
             champion=Served(ref=champion, folder=bundles[champion]),
             challenger=challenger and Served(ref=challenger, folder=bundles[challenger]),
             experiment=challenger and f"{champion[-1]}-against-{challenger[-1]}",
-            lookups=tuple(map(lookup_of, VIEWS)),
+            lookups=tuple(lookup_of(view, number=0) for view in VIEWS),
             clock="live",
             may_lack=frozenset(),
             online=online,

@@ -15,7 +15,7 @@ from features.access import reads_of
 from features.online_lookup import lookup_of
 from features.view import FeatureView
 from headrace import Report, flow, operator
-from headrace.errors import GrantError, ServiceError
+from headrace.errors import DefinitionError, GrantError, ServiceError
 from headrace.grants import granting
 from headrace.settings import using_settings
 from operators.bundle import read_card
@@ -173,6 +173,36 @@ def test_a_view_that_the_flow_may_not_read_at_all_is_refused_in_the_plan(closed,
             "publish it.",
         )
     ]
+
+
+def test_an_endpoint_that_would_read_from_postgresql_is_refused_in_the_plan_and_after(
+    home: Path, views
+):
+    problem = (
+        "Endpoint 'late' looks up features, and the setting 'features_online_url' says PostgreSQL, "
+        "where only Feast reads them: too slow to decide with."
+    )
+    remedy = (
+        "Set 'features_online_url' to Redis, or leave it out for SQLite; materialize the views "
+        "there, and start the services again."
+    )
+
+    @flow(grants=["feature:*"])
+    def delays() -> None:
+        """Deploy a model."""
+        deploy(proposed(), [], endpoint="late", views=views)
+
+    with using_settings(features_online_url="postgresql://me:pw@127.0.0.1:1/features"):
+        planned = [p for p in delays.plan().problems if p.rule == "endpoint store"]
+        with granting(["feature:*"], flow="delays"):
+            with pytest.raises(DefinitionError) as refused:
+                deploy(registered(ONE), [], endpoint="late", views=views)
+            with pytest.raises(ServiceError, match="Ray Serve is not up"):
+                deploy(registered(ONE), [], endpoint="late", views=views, space="replay")
+
+    assert [(p.problem, p.remedy) for p in planned] == [(f"'deploy': {problem}", remedy)]
+    assert (refused.value.problem, refused.value.remedy) == (problem, remedy)
+    assert Endpoints().names() == []
 
 
 def test_which_sensitive_features_an_endpoint_may_look_up_is_on_record_once(home: Path, views):

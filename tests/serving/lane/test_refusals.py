@@ -280,6 +280,22 @@ def test_on_a_live_lane_a_writer_whose_clock_is_ahead_is_no_fault_of_the_request
     assert answer.headers["retry-after"] == "1"
 
 
+def test_a_view_that_is_not_materialized_is_told_with_what_brings_it_online(
+    start_lane, table, tmp_path: Path
+):
+    lane = start_lane(table(online=tmp_path / "none.db"))
+    live = lane.decide()
+    lane.take(table(online=tmp_path / "none.db", space="fresh", generation=2))
+    replayed = lane.decide()
+
+    errors = [answer.document["error"] for answer in (live, replayed)]
+    assert [(live.status, errors[0]["code"]), replayed.status] == [(404, "unknown_entity"), 404]
+    assert [error["remedy"] for error in errors] == [
+        "run `headrace features materialize weather@v0`, or give its features in 'features'.",
+        "materialize 'weather' into space 'fresh', or give its features in 'features'.",
+    ]
+
+
 def test_an_online_store_that_cannot_be_read_is_told_and_a_repeat_needs_none(
     start_lane, table, tmp_path: Path
 ):
