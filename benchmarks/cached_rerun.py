@@ -12,6 +12,7 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,11 @@ def run() -> Iterator[dict[str, Any]]:
     with servers("prefect", "mlflow", "serving") as configured:
         from flows._services import client_environment
 
-        yield from _rows({**inherited_environment(), **client_environment(configured)})
+        environment = {**inherited_environment(), **client_environment(configured)}
+        with tempfile.TemporaryDirectory(prefix="headrace-bytecode-") as folder:
+            # as Python is by default: both sides compile their sources at the first run only
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
+            yield from _rows({**environment, "PYTHONPYCACHEPREFIX": folder})
 
 
 def _rows(environment: dict[str, str]) -> Iterator[dict[str, Any]]:

@@ -116,12 +116,13 @@ def _entities(view: FeatureView, number: int) -> Sequence[Mapping[str, Any]]:
 
 
 def _reader(space: str, view: FeatureView, number: int) -> tuple[str, _Reader]:
+    from features._online_tables import LIVE
     from features.online_lookup import lookup_of
     from headrace.settings import settings
 
     lookups = [lookup_of(view, number=number)]
     url = settings().features_online_url
-    if url is None:
+    if url is None or space != LIVE:
         from features.online import online_file
         from features.online_reader import OnlineReader
 
