@@ -456,6 +456,7 @@ def test_a_second_run_executes_no_pure_operator_and_adds_nothing(runs: Runs) -> 
         "publish:airport_weather",
         "publish:carrier_history",
         "publish:tail_history",
+        "publish_on_demand:flight_calendar",
         "register_challenger",
         "deploy",
         "replay",
