@@ -146,4 +146,5 @@ def _as_published(
         dtypes=tuple(str(columns[name].dtype) for name in wanted),
         ttl_us=None if ttl is None else timedelta(seconds=ttl) // timedelta(microseconds=1),
         number=number,
+        stream=bool(definition.get("stream", False)),
     )

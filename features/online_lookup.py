@@ -28,6 +28,7 @@ class Lookup:
         dtypes: Logical type of each feature.
         ttl_us: How long after its event time a row may be used, in microseconds; None for ever.
         number: Number of the view's version, 0 for the first.
+        stream: Whether rows are pushed to the view, so that a value may be overdue.
 
     Raises:
         DefinitionError: The parts do not fit together.
@@ -39,6 +40,7 @@ class Lookup:
     dtypes: tuple[str, ...]
     ttl_us: int | None = None
     number: int = 0
+    stream: bool = False
 
     def __post_init__(self) -> None:
         unknown = [d for d in self.dtypes if d not in DECODERS]
@@ -75,6 +77,7 @@ class Lookup:
             dtypes=tuple(document["dtypes"]),
             ttl_us=document["ttl_us"],
             number=document.get("number", 0),
+            stream=document.get("stream", False),
         )
 
 
@@ -113,4 +116,5 @@ def lookup_of(
         dtypes=tuple(str(columns[name].dtype) for name in wanted),
         ttl_us=None if view.ttl is None else view.ttl // timedelta(microseconds=1),
         number=number,
+        stream=view.stream,
     )

@@ -28,12 +28,16 @@ class StreamReader(OnlineReader):
 
     def __init__(self, path: Path, space: str, lookups: Sequence[Lookup]) -> None:
         super().__init__(path, space, lookups)
-        self._due = [DueMoments(path.parent, space, lookup) for lookup in lookups]
+        self._due = [
+            DueMoments(path.parent, space, lookup) if lookup.stream else None for lookup in lookups
+        ]
 
     def read(self, lookup_index: int, keys: Keys, at_us: int) -> Found:
         """Return an entity's features as they may be used at a moment; see `OnlineReader.read`."""
-        key = self._lookups[lookup_index].key_of(keys)
-        overdue = self._due[lookup_index].overdue([key], at_us)
+        due = self._due[lookup_index]
+        if due is None:
+            return super().read(lookup_index, keys, at_us)
+        overdue = due.overdue([self._lookups[lookup_index].key_of(keys)], at_us)
         found = super().read(lookup_index, keys, at_us)
         if not overdue or found.values is None:
             return found
@@ -41,8 +45,11 @@ class StreamReader(OnlineReader):
 
     def read_many(self, lookup_index: int, keys: ManyKeys, at_us: int) -> FoundMany:
         """Return the features of many entities; see `OnlineReader.read_many`."""
+        due = self._due[lookup_index]
+        if due is None:
+            return super().read_many(lookup_index, keys, at_us)
         asked = self._lookups[lookup_index].keys_of(keys)
-        overdue = self._due[lookup_index].overdue(asked, at_us)
+        overdue = due.overdue(asked, at_us)
         found = super().read_many(lookup_index, keys, at_us)
         if not overdue:
             return found
@@ -62,5 +69,6 @@ class StreamReader(OnlineReader):
     def close(self) -> None:
         """Close the files; a later read opens them again."""
         for due in self._due:
-            due.close()
+            if due is not None:
+                due.close()
         super().close()
