@@ -10,8 +10,32 @@ from typing import Any, Literal
 from serving._endpoint_spec import EndpointSpec
 from serving.routing import Route
 
-Action = Literal["promote", "withdraw", "rollback", "challenge"]
+Action = Literal[
+    "promote",
+    "withdraw",
+    "rollback",
+    "challenge",
+    "split",
+    "reweigh",
+    "shadow",
+    "redeploy",
+]
 LaneState = Literal["starting", "serving", "failed", "stopped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replica:
+    """This is one process that answers for an endpoint.
+
+    Args:
+        url: Where it listens, without a path.
+        pid: The process.
+        generation: What it answers with.
+    """
+
+    url: str
+    pid: int
+    generation: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +46,13 @@ class Lane:
         state: Whether it answers.
         generation: The newest generation that `state` speaks of: when "serving" the one that is
             applied, when "failed" the one that could not be.
-        url: Its address, without a path; None while it has none.
-        pid: The replica's process; None while it has none.
+        url: Where it is asked, without a path: at the front where there is one, else at its first
+            replica; None while it has none.
+        pid: The first replica's process; None while it has none.
         message: Why it failed, or what it does; may be empty.
         at: When it was seen.
+        front: The address of the front, which deals requests to replicas; None without one.
+        replicas: The processes that answer; whoever cannot reach the front asks them.
     """
 
     state: LaneState
@@ -34,6 +61,8 @@ class Lane:
     pid: int | None = None
     message: str = ""
     at: datetime
+    front: str | None = None
+    replicas: tuple[Replica, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
@@ -12,7 +11,7 @@ from headrace.clock import current_clock
 from headrace.errors import UnknownNameError
 from headrace.settings import settings
 from serving import _endpoint_tables as tables
-from serving._endpoint_records import Change, Judgement, Lane
+from serving._endpoint_records import Change, Judgement, Lane, Replica
 from serving._endpoint_spec import EndpointSpec, plain
 from serving.routing import Route
 
@@ -53,14 +52,7 @@ def row_of(connection: Connection, name: str) -> Row[Any]:
 
 def route_of(row: Row[Any]) -> Route:
     """Return the route that a row of an endpoint holds."""
-    return Route(
-        endpoint=row.name,
-        generation=row.generation,
-        champion=row.champion,
-        challenger=row.challenger,
-        experiment=row.experiment,
-        previous=row.previous,
-    )
+    return Route.from_json({**row._mapping, "endpoint": row.name})
 
 
 def spec_of(row: Row[Any]) -> EndpointSpec:
@@ -80,7 +72,8 @@ def lane_of(connection: Connection, name: str) -> Lane | None:
         return None
     values = dict(row._mapping)
     del values["endpoint"]
-    return Lane(**values)
+    replicas = tuple(Replica(**each) for each in values.pop("replicas") or ())
+    return Lane(**values, replicas=replicas)
 
 
 def changes(connection: Connection, name: str) -> list[Change]:
@@ -141,7 +134,7 @@ def write_change(
         spec: The new spec; None when it is as before.
         trace: What the change rests on.
     """
-    values = asdict(after)
+    values = after.to_json()
     name = values.pop("endpoint")
     if spec is not None:
         values["spec"] = spec.to_json()
@@ -154,14 +147,14 @@ def write_change(
         "generation": after.generation,
         "action": action,
         "reason": reason,
-        "before": None if before is None else asdict(before),
-        "after": asdict(after),
+        "before": None if before is None else before.to_json(),
+        "after": after.to_json(),
         "spec": values.get("spec"),
         "trace": None if trace is None else plain("trace", trace),
     }
     connection.execute(insert(_change).values(**entry, **signed()))
-    if after.challenger is not None:
-        remember_pair(connection, name, after.champion, after.challenger)
+    for rival in after.rivals:
+        remember_pair(connection, name, after.champion, rival.model)
 
 
 def signed() -> dict[str, Any]:
@@ -177,8 +170,8 @@ def _changes(connection: Connection, query: Select[Any]) -> list[Change]:
             actor=row.actor,
             at=row.at,
             reason=row.reason,
-            before=None if row.before is None else Route(**row.before),
-            after=Route(**row.after),
+            before=None if row.before is None else Route.from_json(row.before),
+            after=Route.from_json(row.after),
             spec=None if row.spec is None else EndpointSpec.from_json(row.spec),
             trace=row.trace,
         )

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, get_args
 from headrace.errors import ParameterError
 
 Clock = Literal["live", "replayed"]
+_LISTS = ("may_lack", "lookups", "on_demand", "outcomes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,9 @@ class EndpointSpec:
         lookups: How features are looked up, one JSON-like document a view.
         rule: The rule of promotion as JSON-like data; None when people decide.
         on_demand: What is computed of a request, one JSON-like document an on-demand view.
+        outcomes: What may be told of a decision, one JSON-like document an outcome.
+        placement: How many processes answer and where models are scored, as JSON-like data.
+        retention: How long decisions are kept, as JSON-like data; None keeps them.
 
     Raises:
         ParameterError: `clock` is neither, or a document is not JSON-like.
@@ -38,6 +42,9 @@ class EndpointSpec:
     lookups: tuple[Mapping[str, Any], ...] = ()
     rule: Mapping[str, Any] | None = None
     on_demand: tuple[Mapping[str, Any], ...] = ()
+    outcomes: tuple[Mapping[str, Any], ...] = ()
+    placement: Mapping[str, Any] | None = None
+    retention: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.clock not in get_args(Clock):
@@ -49,12 +56,14 @@ class EndpointSpec:
         object.__setattr__(self, "may_lack", tuple(self.may_lack))
         object.__setattr__(self, "lookups", tuple(plain("lookups", list(self.lookups))))
         object.__setattr__(self, "on_demand", tuple(plain("on_demand", list(self.on_demand))))
-        object.__setattr__(self, "rule", plain("rule", self.rule))
+        object.__setattr__(self, "outcomes", tuple(plain("outcomes", list(self.outcomes))))
+        for name in ("rule", "placement", "retention"):
+            object.__setattr__(self, name, plain(name, getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON-like data."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        lists = {name: list(values[name]) for name in ("may_lack", "lookups", "on_demand")}
+        lists = {name: list(values[name]) for name in _LISTS}
         return values | lists
 
     @classmethod

@@ -5,11 +5,12 @@ endpoint_change   every change that was ever made, one row a generation; nothing
 endpoint_pair     pairs of champion and challenger that were declared or compared
 endpoint_verdict  what the rule said of an experiment, one row a judgement
 endpoint_lane     what the serving host sees of its lane; the newest alone is kept
+endpoint_client   who may ask endpoints, by which key; a key itself is kept nowhere
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from headrace.lineage.database import Json, UtcTime, metadata
 
@@ -26,6 +27,8 @@ endpoint = Table(
     Column("challenger", _MODEL),
     Column("experiment", _EXPERIMENT),
     Column("previous", _MODEL),
+    Column("also", Json),
+    Column("traffic", Json),
     Column("spec", Json, nullable=False),
 )
 
@@ -73,6 +76,25 @@ lane = Table(
     Column("generation", Integer, nullable=False),
     Column("url", String(200)),
     Column("pid", Integer),
+    Column("front", String(200)),
+    Column("replicas", Json),
     Column("message", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
+)
+
+client = Table(
+    "endpoint_client",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("key_id", String(16), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False),
+    Column("endpoints", Json, nullable=False),
+    Column("verbs", Json, nullable=False),
+    Column("per_second", Float),
+    Column("burst", Integer),
+    Column("made_by", String(200), nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    Column("revoked_by", String(200)),
 )

@@ -8,14 +8,14 @@ changes at once one wins and the other is told.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, text
 
-from headrace.errors import ParameterError
+from headrace.errors import ParameterError, did_you_mean
 from headrace.lineage.database import Database
 from headrace.settings import settings
 from serving import _endpoint_rows as rows
@@ -29,11 +29,20 @@ from serving._endpoint_errors import (
     require_one_model,
     too_late,
 )
-from serving._endpoint_records import Action, Change, Judgement, Lane
+from serving._endpoint_records import Action, Change, Judgement, Lane, Replica
 from serving._endpoint_spec import EndpointSpec, plain
 from serving.routing import Route
 
-__all__ = ["Action", "Change", "EndpointSpec", "Endpoints", "Judgement", "Lane", "OvertakenError"]
+__all__ = [
+    "Action",
+    "Change",
+    "EndpointSpec",
+    "Endpoints",
+    "Judgement",
+    "Lane",
+    "OvertakenError",
+    "Replica",
+]
 
 _POLL_SECONDS = 0.02
 _POLLS_PER_ALIVE = 25
@@ -126,6 +135,7 @@ class Endpoints:
         spec: EndpointSpec,
         champion: str,
         challenger: str | None = None,
+        also: Sequence[str] = (),
         reason: str,
     ) -> tuple[Route, bool]:
         """Say what is to be served; `routing.declare` decides what becomes of it.
@@ -137,6 +147,7 @@ class Endpoints:
             spec: How it reads its inputs.
             champion: The proposed champion, as "name/3".
             challenger: The version to compare with it, if any.
+            also: Further versions to compare with it.
             reason: Why, in words.
 
         Returns:
@@ -151,13 +162,14 @@ class Endpoints:
             row = rows.row_or_none(connection, name)
             before = None if row is None else rows.route_of(row)
             known = None if row is None else rows.spec_of(row)
-            require_one_model(name, (known or spec).model, spec.model, champion, challenger)
+            require_one_model(name, (known or spec).model, spec.model, champion, challenger, *also)
             after = routing.declare(
                 before,
                 endpoint=name,
                 champion=champion,
                 challenger=challenger,
                 tried=rows.tried(connection, name),
+                also=also,
             )
             new_spec = None if spec == known else spec
             if before is not None and after is before and new_spec is not None:
@@ -167,7 +179,8 @@ class Endpoints:
                 rows.write_change(
                     connection, "declare", before, after, reason=reason, spec=new_spec
                 )
-            rows.remember_pair(connection, name, champion, challenger)
+            for other in (challenger, *also):
+                rows.remember_pair(connection, name, champion, other)
         return after, changed
 
     def change(
@@ -179,6 +192,7 @@ class Endpoints:
         reason: str,
         trace: Mapping[str, Any] | None = None,
         challenger: str | None = None,
+        **options: Any,
     ) -> Route:
         """Change who answers or who is compared, if the endpoint is still as it was looked at.
 
@@ -188,7 +202,9 @@ class Endpoints:
             generation: The generation that was looked at; None changes whichever there is.
             reason: Why, in words.
             trace: What it rests on, as JSON-like data.
-            challenger: Who is to challenge, as "name/3"; for "challenge" alone.
+            challenger: Which challenger, as "name/3": "challenge" needs one; "promote", "withdraw"
+                and "shadow" may name one of several.
+            options: What the function of `routing` takes beside, such as `shares`.
 
         Returns:
             The route since.
@@ -206,7 +222,7 @@ class Endpoints:
                 raise overtaken(rows.change_to(connection, name, before.generation), generation)
             if challenger is not None:
                 require_one_model(name, rows.spec_of(row).model, None, challenger)
-            after = _after(action, before, challenger)
+            after = _after(action, before, challenger, options)
             rows.write_change(connection, action, before, after, reason=reason, trace=trace)
         return after
 
@@ -285,22 +301,37 @@ class Endpoints:
             yield connection
 
 
-def _after(action: Action, before: Route, challenger: str | None) -> Route:
-    if (action == "challenge") != (challenger is not None):
-        raise ParameterError(
-            f"The action '{action}' was given the challenger {challenger}.",
-            remedy="Name a challenger for 'challenge', and none for any other action.",
-        )
-    if challenger is not None:
-        return routing.challenge(before, challenger)
-    steps = {
+def _after(
+    action: Action, before: Route, challenger: str | None, options: Mapping[str, Any]
+) -> Route:
+    plain_steps: dict[str, Callable[..., Route]] = {
+        "rollback": routing.rollback,
+        "redeploy": routing.restate,
+        "split": routing.split,
+        "reweigh": routing.reweigh,
+    }
+    named_steps: dict[str, Callable[..., Route]] = {
         "promote": routing.promote,
         "withdraw": routing.withdraw,
-        "rollback": routing.rollback,
+        "shadow": routing.shadow,
+        "challenge": routing.challenge,
     }
-    if action not in steps:
+    if action not in plain_steps | named_steps:
         raise ParameterError(
-            f"An endpoint cannot be changed by '{action}'.",
-            remedy="Use 'promote', 'withdraw', 'rollback' or 'challenge'.",
+            f"An endpoint cannot be changed by '{action}'."
+            f"{did_you_mean(action, plain_steps | named_steps)}",
+            remedy="Use "
+            + ", ".join(sorted(f"'{each}'" for each in plain_steps | named_steps))
+            + ".",
         )
-    return steps[action](before)
+    if (action == "challenge" and challenger is None) or (
+        challenger is not None and action in plain_steps
+    ):
+        raise ParameterError(
+            f"The action '{action}' was given the challenger {challenger}.",
+            remedy="Name one for 'challenge', one of several for 'promote', 'withdraw' and "
+            "'shadow', and none for any other action.",
+        )
+    if action in plain_steps:
+        return plain_steps[action](before, **options)
+    return named_steps[action](before, challenger, **options)

@@ -1,69 +1,39 @@
 """This module decides which model answers at an endpoint: pure changes of one small value.
 
 A route is never edited: every change makes the next one, whose generation is one higher. A new
-model has to prove itself against the champion; only `promote` and `rollback` change who answers.
+model has to prove itself against the champion; only `promote` and `rollback` change who answers
+those units that no challenger was given by `split` and `reweigh`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
-from headrace.errors import DefinitionError, ParameterError
+from headrace.errors import ParameterError, did_you_mean
+from serving.route import Rival, Route, RoutingError, require_endpoint, require_model
+from serving.traffic import Bandit, Design, Traffic, redealt
 
-_ENDPOINT = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_MODEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}/[1-9][0-9]{0,8}")
+__all__ = [
+    "Rival",
+    "Route",
+    "RoutingError",
+    "challenge",
+    "declare",
+    "promote",
+    "require_endpoint",
+    "require_model",
+    "restate",
+    "reweigh",
+    "rollback",
+    "shadow",
+    "split",
+    "withdraw",
+]
+
 _EXPERIMENT_LETTERS = 12
-
-
-class RoutingError(DefinitionError):
-    """This change cannot be made from the route as it stands."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """This is what an endpoint answers with.
-
-    Args:
-        endpoint: Its name: small letters, digits and `_`, at most 64, a letter first.
-        generation: Grows by one with every change, from 1.
-        champion: The model that answers, as "name/3": version 3 of a registered model.
-        challenger: The version that is scored in shadow; None when nothing is compared.
-        experiment: Id of the comparison; None without a challenger. Another pair, or the same one
-            begun anew, has another id.
-        previous: The champion before the last promotion, which a rollback goes back to.
-
-    Raises:
-        ParameterError: A name or version is not of that form, or a model challenges itself.
-    """
-
-    endpoint: str
-    generation: int
-    champion: str
-    challenger: str | None
-    experiment: str | None
-    previous: str | None
-
-    def __post_init__(self) -> None:
-        require_endpoint(self.endpoint)
-        for model in (self.champion, self.challenger, self.previous):
-            if model is not None:
-                require_model(model)
-        if self.generation < 1 or self.challenger == self.champion:
-            raise ParameterError(
-                f"The endpoint '{self.endpoint}' cannot have the generation {self.generation}, the "
-                f"champion {self.champion} and the challenger {self.challenger}.",
-                remedy="Count generations from 1, and let a model challenge another one.",
-            )
-        if (self.challenger is None) != (self.experiment is None):
-            raise ParameterError(
-                f"The endpoint '{self.endpoint}' has the challenger {self.challenger} and the "
-                f"experiment {self.experiment}.",
-                remedy="Give both, or neither: an experiment compares a challenger.",
-            )
 
 
 def declare(
@@ -73,12 +43,13 @@ def declare(
     champion: str,
     challenger: str | None,
     tried: Collection[tuple[str, str | None]],
+    also: Sequence[str] = (),
 ) -> Route:
     """Return the route after a flow said what it would serve; the same one if nothing changes.
 
     The first champion answers. From then on a proposed champion becomes the challenger of the
     present one, unless it lost to it before. Where the proposed champion answers already, its
-    challenger is set as declared. A pair that was tried changes nothing, so that running a flow
+    challengers are set as declared. A pair that was tried changes nothing, so that running a flow
     again neither undoes a promotion nor restarts an experiment.
 
     Args:
@@ -87,11 +58,16 @@ def declare(
         champion: The proposed champion, as "name/3".
         challenger: Its challenger; the champion itself counts as None.
         tried: Pairs of champion and challenger that were declared or compared here before.
+        also: Further challengers; those that were tried against the present champion, or that
+            stand on the route already, change nothing.
 
     Raises:
         ParameterError: A name or version is not allowed.
     """
     challenger = None if challenger == champion else challenger
+    for model in (champion, challenger, *also):
+        if model is not None:
+            require_model(model)
     if route is None:
         start = Route(
             endpoint=endpoint,
@@ -101,62 +77,189 @@ def declare(
             experiment=None,
             previous=None,
         )
-        return start if challenger is None else _with_challenger(start, challenger)
-    for model in (champion, challenger):
-        if model is not None:
-            require_model(model)
+        return _joined(start, [each for each in (challenger, *also) if each is not None])
+    wanted = _wanted(route, champion, challenger, tried)
+    others = [each for each in also if (route.champion, each) not in tried]
+    if wanted == route.challenger:
+        new = [each for each in others if each not in (route.champion, *_models(route))]
+        return _joined(_next(route), new) if new else route
+    return _joined(_alone(_next(route)), [each for each in (wanted, *others) if each is not None])
+
+
+def _wanted(
+    route: Route,
+    champion: str,
+    challenger: str | None,
+    tried: Collection[tuple[str, str | None]],
+) -> str | None:
+    """Return who challenges the present champion after a declaration."""
     if (champion, challenger) in tried:
-        return route
-    if champion != route.champion:
-        lost = champion == route.previous or (route.champion, champion) in tried
-        challenger = route.challenger if lost else champion
-    if challenger == route.challenger:
-        return route
-    return _with_challenger(_next(route), challenger)
+        return route.challenger
+    if champion == route.champion:
+        return challenger
+    lost = champion == route.previous or (route.champion, champion) in tried
+    return route.challenger if lost else champion
 
 
-def challenge(route: Route, challenger: str) -> Route:
-    """Return the route with another model in shadow; an experiment that runs ends.
+def challenge(route: Route, challenger: str, *, beside: bool = False) -> Route:
+    """Return the route with another model in shadow.
+
+    Args:
+        route: The present route.
+        challenger: The version, as "name/3".
+        beside: Leave the experiments that run as they are; else they end.
 
     Raises:
         ParameterError: `challenger` is not of the form "name/3".
-        RoutingError: It is the champion, or the challenger already.
+        RoutingError: It is the champion, or a challenger already.
     """
-    if require_model(challenger) in (route.champion, route.challenger):
+    if require_model(challenger) in (route.champion, *_models(route)):
         role = "champion" if challenger == route.champion else "challenger"
         raise RoutingError(
             f"{challenger} is the {role} of the endpoint '{route.endpoint}' already.",
             remedy="Name another version.",
         )
-    return _with_challenger(_next(route), challenger)
+    after = _next(route)
+    return _joined(after if beside else _alone(after), [challenger])
 
 
-def promote(route: Route) -> Route:
-    """Return the route on which the challenger answers; `previous` remembers the old champion.
+def promote(route: Route, challenger: str | None = None) -> Route:
+    """Return the route on which a challenger answers; `previous` remembers the old champion.
 
-    Raises:
-        RoutingError: There is no challenger.
-    """
-    champion = _challenger_of(route, "promoted")
-    return replace(_with_challenger(_next(route), None), champion=champion, previous=route.champion)
+    All experiments end: they compared with a champion that no longer answers.
 
-
-def withdraw(route: Route) -> Route:
-    """Return the route without its challenger; the champion goes on answering.
+    Args:
+        route: The present route.
+        challenger: Which one; the only or first one by default.
 
     Raises:
-        RoutingError: There is no challenger.
+        RoutingError: There is no such challenger.
     """
-    _challenger_of(route, "withdrawn")
-    return _with_challenger(_next(route), None)
+    champion = _challenger_of(route, "promoted", challenger)
+    return replace(_alone(_next(route)), champion=champion, previous=route.champion)
+
+
+def withdraw(route: Route, challenger: str | None = None) -> Route:
+    """Return the route without a challenger; the champion goes on answering.
+
+    Args:
+        route: The present route.
+        challenger: Which one; all of them by default.
+
+    Raises:
+        RoutingError: There is no such challenger.
+    """
+    gone = _challenger_of(route, "withdrawn", challenger)
+    if challenger is None:
+        return _alone(_next(route))
+    stay = [rival for rival in route.rivals if rival.model != gone]
+    return _with(_dealt_without(_next(route), gone), stay)
+
+
+def split(
+    route: Route,
+    shares: Mapping[str, float],
+    *,
+    design: Design,
+    unit: Sequence[str] = (),
+    patience_ms: float = 50.0,
+    steps: Sequence[float] = (),
+    bandit: Bandit | None = None,
+) -> Route:
+    """Return the route on which challengers answer a share of the units.
+
+    What was in shadow alone is another experiment when it answers: each challenger with a share
+    has a new id.
+
+    Args:
+        route: The present route.
+        shares: Challenger to its share; the champion has the rest.
+        design: What it is for; see `Traffic`.
+        unit: Columns of the entity that make a unit; none deals each decision by itself.
+        patience_ms: How long a challenger's answer is waited for, in milliseconds.
+        steps: The shares of a ramp; the first one must be the challenger's.
+        bandit: How shares follow outcomes; only for "thompson".
+
+    Raises:
+        RoutingError: A model does not challenge here.
+        ParameterError: The shares or the design are not allowed.
+    """
+    if not shares:
+        raise ParameterError(
+            "No share of traffic was given.", remedy="Give one, such as flight_delay/2=0.05."
+        )
+    for model in shares:
+        _require_rival(route, model)
+    after = _next(route)
+    salt = _experiment(after, "+".join(sorted(shares)))
+    traffic = Traffic(
+        design=design,
+        unit=tuple(unit),
+        salt=salt,
+        patience_ms=patience_ms,
+        steps=tuple(steps),
+        bandit=bandit,
+    )
+    rivals = [
+        Rival(model=rival.model, experiment=_experiment(after, rival.model))
+        if rival.model in shares
+        else rival
+        for rival in route.rivals
+    ]
+    return replace(_with(after, rivals), traffic=redealt(traffic, shares))
+
+
+def reweigh(route: Route, shares: Mapping[str, float]) -> Route:
+    """Return the route with other shares for the same experiment; who had a challenger keeps it.
+
+    Args:
+        route: The present route.
+        shares: Challenger to its share; one that is not named answers nobody from now on.
+
+    Raises:
+        RoutingError: No traffic is dealt, or a model does not challenge here.
+        ParameterError: The shares are not allowed.
+    """
+    if route.traffic is None:
+        raise RoutingError(
+            f"The endpoint '{route.endpoint}' deals no traffic to challengers.",
+            remedy=f"Begin with `headrace endpoint split {route.endpoint} --share NAME/3=0.05`.",
+        )
+    for model in shares:
+        _require_rival(route, model)
+    dealt = redealt(route.traffic, shares)
+    return replace(_next(route), traffic=dealt if dealt.spans else None)
+
+
+def shadow(route: Route, challenger: str | None = None) -> Route:
+    """Return the route on which a challenger answers nobody, and goes on in shadow.
+
+    Args:
+        route: The present route.
+        challenger: Which one; all of them by default.
+
+    Raises:
+        RoutingError: It answers nobody as it is.
+    """
+    shares = {} if route.traffic is None else route.traffic.shares()
+    if not shares or (challenger is not None and challenger not in shares):
+        who = challenger or "No challenger"
+        raise RoutingError(
+            f"{who} has no share of the traffic of the endpoint '{route.endpoint}'"
+            f"{'' if challenger is None else ', and answers nobody'}.",
+            remedy="See the shares with `headrace endpoint show`.",
+        )
+    if challenger is None:
+        return replace(_next(route), traffic=None)
+    return _dealt_without(_next(route), challenger)
 
 
 def rollback(route: Route) -> Route:
     """Return the route on which the champion before the last promotion answers again.
 
-    A challenger in shadow goes too: it was compared with the champion that is rolled back. The
-    step is taken once: a second rollback has nothing to go back to and cannot bring back the model
-    that was found wanting. To try that one again, challenge with it.
+    Challengers go too: they were compared with the champion that is rolled back. The step is taken
+    once: a second rollback has nothing to go back to and cannot bring back the model that was
+    found wanting. To try that one again, challenge with it.
 
     Raises:
         RoutingError: No promotion is left to be undone.
@@ -167,7 +270,7 @@ def rollback(route: Route) -> Route:
             f"be undone, and {route.champion} answers.",
             remedy="Let another version challenge it, and promote that.",
         )
-    return replace(_with_challenger(_next(route), None), champion=route.previous, previous=None)
+    return replace(_alone(_next(route)), champion=route.previous, previous=None)
 
 
 def restate(route: Route) -> Route:
@@ -175,52 +278,69 @@ def restate(route: Route) -> Route:
     return _next(route)
 
 
-def require_endpoint(name: str) -> str:
-    """Return a name of an endpoint if it is allowed.
-
-    Raises:
-        ParameterError: It is not; the name is part of addresses, folders and tables.
-    """
-    if _ENDPOINT.fullmatch(name):
-        return name
-    raise ParameterError(
-        f"An endpoint cannot be named {name!r}.",
-        remedy="Begin with a small letter and go on with small letters, digits or '_', at most 64.",
-    )
-
-
-def require_model(model: str) -> str:
-    """Return a reference of a model if it is of the form "name/3".
-
-    Raises:
-        ParameterError: It is not.
-    """
-    if _MODEL.fullmatch(model):
-        return model
-    raise ParameterError(
-        f"{model!r} is not a version of a registered model.",
-        remedy="Write the registered name and the number of the version, as in 'flight_delay/3'.",
-    )
+def _models(route: Route) -> tuple[str, ...]:
+    return tuple(rival.model for rival in route.rivals)
 
 
 def _next(route: Route) -> Route:
     return replace(route, generation=route.generation + 1)
 
 
-def _with_challenger(route: Route, challenger: str | None) -> Route:
-    """Return the route with a challenger, and an experiment that begins with its generation."""
-    experiment = None
-    if challenger is not None:
-        named = json.dumps([route.endpoint, route.champion, challenger, route.generation])
-        experiment = hashlib.sha256(named.encode()).hexdigest()[:_EXPERIMENT_LETTERS]
-    return replace(route, challenger=challenger, experiment=experiment)
+def _alone(route: Route) -> Route:
+    return replace(route, challenger=None, experiment=None, also=(), traffic=None)
 
 
-def _challenger_of(route: Route, done: str) -> str:
+def _with(route: Route, rivals: Sequence[Rival]) -> Route:
+    first = rivals[0] if rivals else None
+    return replace(
+        route,
+        challenger=None if first is None else first.model,
+        experiment=None if first is None else first.experiment,
+        also=tuple(rivals[1:]),
+    )
+
+
+def _joined(route: Route, models: Sequence[str]) -> Route:
+    """Return the route with more challengers, whose experiments begin with its generation."""
+    rivals = list(route.rivals)
+    for model in models:
+        if model not in (route.champion, *(rival.model for rival in rivals)):
+            rivals.append(Rival(model=model, experiment=_experiment(route, model)))
+    return _with(route, rivals)
+
+
+def _dealt_without(route: Route, model: str) -> Route:
+    if route.traffic is None:
+        return route
+    left = {name: share for name, share in route.traffic.shares().items() if name != model}
+    return replace(route, traffic=redealt(route.traffic, left) if left else None)
+
+
+def _experiment(route: Route, challenger: str) -> str:
+    named = json.dumps([route.endpoint, route.champion, challenger, route.generation])
+    return hashlib.sha256(named.encode()).hexdigest()[:_EXPERIMENT_LETTERS]
+
+
+def _challenger_of(route: Route, done: str, named: str | None) -> str:
     if route.challenger is None:
         raise RoutingError(
             f"The endpoint '{route.endpoint}' has no challenger that could be {done}; "
             f"{route.champion} answers.",
             remedy="Let a version challenge it first.",
         )
-    return route.challenger
+    if named is None:
+        return route.challenger
+    _require_rival(route, named)
+    return named
+
+
+def _require_rival(route: Route, model: str) -> None:
+    models = _models(route)
+    if model not in models:
+        said = ", ".join(models) if models else "nobody"
+        raise RoutingError(
+            f"{model} does not challenge {route.champion} at the endpoint '{route.endpoint}'; "
+            f"{said} {'do' if len(models) > 1 else 'does'}.{did_you_mean(model, models)}",
+            remedy=f"Let it challenge first: `headrace endpoint challenge {route.endpoint} "
+            f"{model}`.",
+        )

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from features.on_demand_call import OnDemandCall
 from features.online_lookup import Lookup
+from serving.traffic import Traffic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,36 @@ class Served:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Compared:
+    """This is a model that is compared with the champion.
+
+    Args:
+        model: The model.
+        experiment: Id of the comparison.
+    """
+
+    model: Served
+    experiment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hop:
+    """This is where the models of a lane are scored when not in the lane's own process.
+
+    Args:
+        cpus: Cores that Ray sets aside for each scoring process; logical, may be a fraction.
+        gpus: GPUs likewise; a fraction shares one.
+        memory_mb: Memory likewise, in megabytes; 0 asks for none.
+        replicas: Scoring processes.
+    """
+
+    cpus: float = 0.1
+    gpus: float = 0.0
+    memory_mb: int = 0
+    replicas: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaneTable:
     """This is what one endpoint answers with, at one generation.
 
@@ -36,10 +67,9 @@ class LaneTable:
         endpoint: Name of the endpoint.
         generation: Grows with every change.
         champion: The model that answers.
-        challenger: The model that is scored in shadow, None when there is none.
-        experiment: Id of the pair that is being compared, None without challenger.
+        challenger: The first model that is compared with it, None when there is none.
+        experiment: Id of that comparison, None without challenger.
         lookups: The features that are read from the online store.
-        on_demand: The on-demand views that are computed of requests.
         clock: "live", or "replayed": then requests say the moment of the decision.
         may_lack: Views whose entities may be unknown; their features are null then.
         online: File of the online store where it is SQLite. An address with a password is no part
@@ -49,6 +79,16 @@ class LaneTable:
         notices: Folder where replicas say where they listen.
         port: Port to listen on if it is free; 0 takes any.
         durability: What a logged decision outlives: the "process", or also a loss of "power".
+        on_demand: The on-demand views that are computed of requests.
+        also: Further models that are compared with the champion.
+        traffic: Which units challengers answer; None when all are in shadow alone.
+        hop: Where models are scored; None for the lane's own process.
+        outcomes: What may be told of a decision, as JSON-like data; none for one outcome without
+            a name.
+        host: Interface to listen on.
+        code: Digest of the code that the replicas run; another one replaces them, one by one.
+        replicas: The least and the most processes that answer.
+        shared: Whether the lane is in one process with others that are asked rarely.
     """
 
     endpoint: str
@@ -66,6 +106,21 @@ class LaneTable:
     port: int = 0
     durability: Literal["process", "power"] = "process"
     on_demand: tuple[OnDemandCall, ...] = ()
+    also: tuple[Compared, ...] = ()
+    traffic: Traffic | None = None
+    hop: Hop | None = None
+    outcomes: tuple[Mapping[str, Any], ...] = ()
+    host: str = "127.0.0.1"
+    code: str = ""
+    replicas: tuple[int, int] = (1, 1)
+    shared: bool = False
+
+    @property
+    def compared(self) -> tuple[Compared, ...]:
+        """All models that are compared with the champion, the first challenger first."""
+        if self.challenger is None or self.experiment is None:
+            return ()
+        return (Compared(model=self.challenger, experiment=self.experiment), *self.also)
 
     def to_json(self) -> dict[str, Any]:
         """Return the table as JSON-like data."""
@@ -86,12 +141,21 @@ class LaneTable:
             "port": self.port,
             "durability": self.durability,
             "on_demand": [call.to_json() for call in self.on_demand],
+            "also": [[_served_json(each.model), each.experiment] for each in self.also],
+            "traffic": None if self.traffic is None else self.traffic.to_json(),
+            "hop": None if self.hop is None else vars(self.hop).copy(),
+            "outcomes": [dict(each) for each in self.outcomes],
+            "host": self.host,
+            "code": self.code,
+            "replicas": list(self.replicas),
+            "shared": self.shared,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LaneTable:
         """Rebuild a table from `to_json`."""
-        challenger = data["challenger"]
+        challenger, traffic, hop = data["challenger"], data["traffic"], data["hop"]
+        least, most = data["replicas"]
         return cls(
             endpoint=data["endpoint"],
             generation=data["generation"],
@@ -108,6 +172,14 @@ class LaneTable:
             port=data["port"],
             durability=data["durability"],
             on_demand=tuple(OnDemandCall.from_json(entry) for entry in data["on_demand"]),
+            also=tuple(Compared(model=_served(m), experiment=e) for m, e in data["also"]),
+            traffic=None if traffic is None else Traffic.from_json(traffic),
+            hop=None if hop is None else Hop(**hop),
+            outcomes=tuple(data["outcomes"]),
+            host=data["host"],
+            code=data["code"],
+            replicas=(least, most),
+            shared=data["shared"],
         )
 
 

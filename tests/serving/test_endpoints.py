@@ -344,8 +344,8 @@ def test_an_endpoint_serves_versions_of_one_registered_model(
     assert len(shadowed.history("flight_delay")) == 1
 
 
-def test_a_challenger_is_named_for_a_challenge_and_for_nothing_else(shadowed: Endpoints) -> None:
-    for action, challenger in (("challenge", None), ("promote", C)):
+def test_a_challenger_is_named_where_an_action_is_about_one(shadowed: Endpoints) -> None:
+    for action, challenger in (("challenge", None), ("rollback", C)):
         with pytest.raises(ParameterError) as refused:
             shadowed.change(
                 "flight_delay",
@@ -356,7 +356,8 @@ def test_a_challenger_is_named_for_a_challenge_and_for_nothing_else(shadowed: En
             )
         assert str(refused.value) == (
             f"The action '{action}' was given the challenger {challenger}.\n"
-            "  Fix: Name a challenger for 'challenge', and none for any other action."
+            "  Fix: Name one for 'challenge', one of several for 'promote', 'withdraw' and "
+            "'shadow', and none for any other action."
         )
 
 
