@@ -26,7 +26,8 @@ def models_answering(endpoints: Endpoints, endpoint: str) -> list[str]:
     if endpoint not in endpoints.names():
         return []
     route = endpoints.route(endpoint)
-    return [ref for ref in (route.champion, route.challenger, route.previous) if ref is not None]
+    compared = [rival.model for rival in route.rivals]
+    return [ref for ref in (route.champion, *compared, route.previous) if ref is not None]
 
 
 def lookups_of(

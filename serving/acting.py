@@ -37,6 +37,7 @@ def act(
     trace: Mapping[str, Any] | None = None,
     challenger: str | None = None,
     endpoints: Endpoints | None = None,
+    **options: Any,
 ) -> Route:
     """Change an endpoint and let the aliases in the model registry follow.
 
@@ -50,7 +51,8 @@ def act(
         generation: The generation that was looked at; None changes whichever there is.
         reason: Why, in words.
         trace: What it rests on, as JSON-like data.
-        challenger: Who is to challenge, as "name/3"; for "challenge" alone.
+        challenger: Which challenger, as "name/3"; see `Endpoints.change`.
+        options: What the action takes beside, such as `shares`; likewise.
         endpoints: Where endpoints are recorded; the shared database by default.
 
     Returns:
@@ -65,13 +67,20 @@ def act(
     endpoints = endpoints or Endpoints()
     try:
         route = endpoints.change(
-            name, action, generation=generation, reason=reason, trace=trace, challenger=challenger
+            name,
+            action,
+            generation=generation,
+            reason=reason,
+            trace=trace,
+            challenger=challenger,
+            **options,
         )
     except OvertakenError:
         asked = (action, settings().actor, reason, None if trace is None else plain("trace", trace))
         last = endpoints.history(name)[-1]
         repeated = generation is not None and last.generation == generation + 1
-        same_challenger = challenger in (None, last.after.challenger)
+        compared = [rival.model for rival in last.after.rivals] + [last.after.champion]
+        same_challenger = action != "challenge" or challenger in compared
         if not (repeated and same_challenger):
             raise
         if (last.action, last.actor, last.reason, last.trace) != asked:

@@ -6,17 +6,28 @@ from headrace.recording import Event
 from serving.endpoints import Action
 from serving.routing import Route
 
-_DONE = {"promote": "promoted", "rollback": "rolled_back", "withdraw": "withdrawn"}
+_DONE = {
+    "promote": "promoted",
+    "rollback": "rolled_back",
+    "withdraw": "withdrawn",
+    "challenge": "challenged",
+    "split": "split",
+    "reweigh": "reweighed",
+    "shadow": "shadowed",
+    "redeploy": "redeployed",
+}
 
 
 def change_event(action: Action, before: Route, after: Route, *, run: str | None = None) -> Event:
     """Return the event of a change at an endpoint.
 
-    Its name is `headrace.model.promoted` or `.rolled_back`, where another model answers now, or
-    `.withdrawn`, where a challenger is gone; its resource is `headrace.model.<endpoint>`.
+    Its name is `headrace.model.promoted` or `.rolled_back`, where another model answers now,
+    `.withdrawn`, where a challenger is gone, `.challenged`, `.split`, `.reweighed` or `.shadowed`,
+    where what challengers do is another thing, or `.redeployed`; its resource is
+    `headrace.model.<endpoint>`.
 
     Args:
-        action: What was done: "promote", "rollback" or "withdraw".
+        action: What was done.
         before: The route before it.
         after: The route since.
         run: The flow run that did it; None for a person.
@@ -28,7 +39,8 @@ def change_event(action: Action, before: Route, after: Route, *, run: str | None
             "endpoint": after.endpoint,
             "champion": after.champion,
             "previous": before.champion,
-            "challenger": before.challenger,
+            "challenger": before.challenger or after.challenger,
+            "shares": {} if after.traffic is None else after.traffic.shares(),
             "generation": after.generation,
             "run": run,
         },

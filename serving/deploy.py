@@ -39,7 +39,10 @@ from serving._endpoint_lookups import (
 )
 from serving._endpoint_store import require_fast, slow_store
 from serving.hosted import host_lacking, is_up
+from serving.placement import Placement
+from serving.retention import Retention
 from serving.rule import Rule
+from serving.split import Split
 
 if TYPE_CHECKING:
     from serving.endpoints import EndpointSpec
@@ -93,8 +96,11 @@ def deploy(
     clock: Literal["live", "replayed"] = "live",
     space: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = LIVE_SPACE,
     may_lack: list[str] | None = None,
+    traffic: Split | None = None,
+    placement: Placement | None = None,
+    retention: Retention | None = None,
 ) -> Report:
-    """Serve a registered model at an endpoint, and a challenger in its shadow.
+    """Serve a registered model at an endpoint, and challengers in its shadow or beside it.
 
     The first champion answers. Later on a proposed champion is a challenger like any other: who
     answers changes by the rule (see `promote`) or by a person, never by running a flow again, which
@@ -102,7 +108,7 @@ def deploy(
 
     Args:
         champion: What `register` reported of the model that is proposed to answer.
-        challengers: Likewise of the model to compare it with; none or one.
+        challengers: Likewise of the models to compare it with, each by itself; may be none.
         endpoint: Name of the endpoint; small letters, digits and `_`.
         views: The feature views that its models may read: those that they were trained on. Of each
             the endpoint looks up only the features that its models take, or that the on-demand
@@ -112,6 +118,10 @@ def deploy(
         space: The online space to read; "headrace" is the live one.
         may_lack: Views whose entities may be unknown, such as a new aircraft. Their features are
             null then; of other views an unknown entity is refused.
+        traffic: Which share of the requests new challengers answer; None leaves them in shadow.
+        placement: How many processes answer, and where models are scored; one, in its own process,
+            by default.
+        retention: How long decisions are kept; None keeps them.
 
     Returns:
         endpoint, generation, champion, challenger, experiment, url of the lane, changed, passed,
@@ -130,10 +140,16 @@ def deploy(
 
     read = [_resolved(view) for view in views]
     proposed, others = _ref(champion), [_ref(report) for report in challengers]
-    _require_at_most_one(endpoint, others)
     endpoints = Endpoints()
     spec = _spec([proposed, *others], models_answering(endpoints, endpoint), read, rule)
-    spec = replace(spec, clock=clock, space=space, may_lack=tuple(may_lack or ()))
+    spec = replace(
+        spec,
+        clock=clock,
+        space=space,
+        may_lack=tuple(may_lack or ()),
+        placement=None if placement is None else placement.model_dump(mode="json"),
+        retention=None if retention is None else retention.model_dump(mode="json"),
+    )
     lookups = [Lookup.from_json(each) for each in spec.lookups]
     require_fast(endpoint, space, lookups)
     allowed = require_allowed(endpoint, looked_up(read), lookups)
@@ -147,6 +163,8 @@ def deploy(
         spec=spec,
         champion=proposed,
         challenger=others[0] if others else None,
+        also=others[1:],
+        split=None if traffic is None else traffic.onto,
         reason="declared by a flow",
     )
     lane = endpoints.wait_applied(
@@ -163,6 +181,8 @@ def deploy(
             "champion": route.champion,
             "challenger": route.challenger,
             "experiment": route.experiment,
+            "challengers": [rival.model for rival in route.rivals],
+            "shares": {} if route.traffic is None else route.traffic.shares(),
             "url": lane.url,
             "told": _told(route, lane.url),
         }
@@ -170,8 +190,17 @@ def deploy(
 
 
 def _told(route: Route, url: str | None) -> str:
-    shadow = f"; {route.challenger} is in its shadow" if route.challenger else ""
-    return f"Endpoint '{route.endpoint}' answers at {url} with {route.champion}{shadow}."
+    shares = {} if route.traffic is None else route.traffic.shares()
+    said = [
+        f"{rival.model} answers {shares[rival.model]:.4g} of the requests"
+        if rival.model in shares
+        else f"{rival.model} is in its shadow"
+        for rival in route.rivals
+    ]
+    return (
+        "; ".join([f"Endpoint '{route.endpoint}' answers at {url} with {route.champion}", *said])
+        + "."
+    )
 
 
 def _spec(
@@ -203,14 +232,6 @@ def _spec(
         rule=None if rule is None else rule.document(),
         on_demand=tuple(call.to_json() for call in calls_of(computed)),
     )
-
-
-def _require_at_most_one(endpoint: str, challengers: Sequence[str]) -> None:
-    if len(challengers) > 1:
-        raise DefinitionError(
-            f"The endpoint '{endpoint}' was given {len(challengers)} challengers.",
-            remedy="Give one; the next can follow when it was judged.",
-        )
 
 
 def _ref(registered: Report) -> str:

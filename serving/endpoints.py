@@ -136,6 +136,7 @@ class Endpoints:
         champion: str,
         challenger: str | None = None,
         also: Sequence[str] = (),
+        split: Callable[[Route, Sequence[str]], Route] | None = None,
         reason: str,
     ) -> tuple[Route, bool]:
         """Say what is to be served; `routing.declare` decides what becomes of it.
@@ -148,6 +149,7 @@ class Endpoints:
             champion: The proposed champion, as "name/3".
             challenger: The version to compare with it, if any.
             also: Further versions to compare with it.
+            split: Deals traffic to challengers that are new with this; None leaves them in shadow.
             reason: Why, in words.
 
         Returns:
@@ -175,6 +177,9 @@ class Endpoints:
             if before is not None and after is before and new_spec is not None:
                 after = routing.restate(before)
             changed = after is not before
+            new = _new_rivals(before, after) if changed else []
+            if split is not None and new:
+                after = split(after, new)
             if changed:
                 rows.write_change(
                     connection, "declare", before, after, reason=reason, spec=new_spec
@@ -299,6 +304,11 @@ class Endpoints:
             if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
                 connection.execute(text("LOCK TABLE endpoint IN EXCLUSIVE MODE"))
             yield connection
+
+
+def _new_rivals(before: Route | None, after: Route) -> list[str]:
+    known = {rival.experiment for rival in before.rivals} if before is not None else set()
+    return [rival.model for rival in after.rivals if rival.experiment not in known]
 
 
 def _after(

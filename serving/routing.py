@@ -30,6 +30,7 @@ __all__ = [
     "rollback",
     "shadow",
     "split",
+    "split_now",
     "withdraw",
 ]
 
@@ -184,14 +185,38 @@ def split(
         RoutingError: A model does not challenge here.
         ParameterError: The shares or the design are not allowed.
     """
+    return split_now(
+        _next(route),
+        shares,
+        design=design,
+        unit=unit,
+        patience_ms=patience_ms,
+        steps=steps,
+        bandit=bandit,
+    )
+
+
+def split_now(
+    route: Route,
+    shares: Mapping[str, float],
+    *,
+    design: Design,
+    unit: Sequence[str] = (),
+    patience_ms: float = 50.0,
+    steps: Sequence[float] = (),
+    bandit: Bandit | None = None,
+) -> Route:
+    """Return a route that nobody has seen yet, of the same generation, with traffic dealt.
+
+    Its arguments and errors are those of `split`.
+    """
     if not shares:
         raise ParameterError(
             "No share of traffic was given.", remedy="Give one, such as flight_delay/2=0.05."
         )
     for model in shares:
         _require_rival(route, model)
-    after = _next(route)
-    salt = _experiment(after, "+".join(sorted(shares)))
+    salt = _experiment(route, "+".join(sorted(shares)))
     traffic = Traffic(
         design=design,
         unit=tuple(unit),
@@ -201,12 +226,12 @@ def split(
         bandit=bandit,
     )
     rivals = [
-        Rival(model=rival.model, experiment=_experiment(after, rival.model))
+        Rival(model=rival.model, experiment=_experiment(route, rival.model))
         if rival.model in shares
         else rival
         for rival in route.rivals
     ]
-    return replace(_with(after, rivals), traffic=redealt(traffic, shares))
+    return replace(_with(route, rivals), traffic=redealt(traffic, shares))
 
 
 def reweigh(route: Route, shares: Mapping[str, float]) -> Route:

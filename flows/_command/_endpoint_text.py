@@ -73,14 +73,11 @@ class Shown:
 
     def summary(self) -> dict[str, Any]:
         """Return the route and where it is served, as JSON-like data."""
-        return asdict(self.route) | {"state": self.state, "url": self.url}
+        return self.route.to_json() | {"state": self.state, "url": self.url}
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, as JSON-like data."""
-        changes = [
-            asdict(change) | {"spec": change.spec.to_json() if change.spec else None}
-            for change in self.history
-        ]
+        changes = [change_json(change) for change in self.history]
         return self.summary() | {
             "spec": self.spec.to_json(),
             "lane": None if self.lane is None else asdict(self.lane),
@@ -88,6 +85,15 @@ class Shown:
             "verdict": None if self.judgement is None else asdict(self.judgement),
             "history": changes,
         }
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """Return a change as JSON-like data."""
+    return asdict(change) | {
+        "before": None if change.before is None else change.before.to_json(),
+        "after": change.after.to_json(),
+        "spec": change.spec.to_json() if change.spec else None,
+    }
 
 
 def write_list(found: Sequence[Shown]) -> None:
@@ -98,7 +104,7 @@ def write_list(found: Sequence[Shown]) -> None:
             [
                 shown.route.endpoint,
                 shown.route.champion,
-                shown.route.challenger,
+                _challengers(shown.route),
                 shown.route.generation,
                 shown.state,
                 shown.url,
@@ -115,7 +121,8 @@ def write_endpoint(shown: Shown) -> None:
         _screen.write()
         _write_judgement(shown.judgement)
     _screen.write()
-    _write_history(shown.history)
+    _screen.write("History:")
+    write_history(shown.history)
     if shown.url is not None:
         _screen.write()
         _write_example(shown)
@@ -124,8 +131,14 @@ def write_endpoint(shown: Shown) -> None:
 def _write_route(shown: Shown) -> None:
     route, spec = shown.route, shown.spec
     _screen.write(f"{route.endpoint}: {route.champion} answers")
-    if route.challenger is not None:
-        _screen.write(f"  challenger   {route.challenger} in shadow, experiment {route.experiment}")
+    shares = {} if route.traffic is None else route.traffic.shares()
+    for rival in route.rivals:
+        does = f"answers {shares[rival.model]:.4g}" if rival.model in shares else "in shadow"
+        _screen.write(f"  challenger   {rival.model} {does}, experiment {rival.experiment}")
+    if route.traffic is not None:
+        unit = ", ".join(route.traffic.unit)
+        by = f"units of {unit}" if unit else "each request by itself"
+        _screen.write(f"  traffic      '{route.traffic.design}', {by}")
     if route.previous is not None:
         _screen.write(f"  previous     {route.previous} answered before the last promotion")
     views = ", ".join(str(lookup.get("view")) for lookup in spec.lookups) or "no view"
@@ -183,8 +196,8 @@ def _write_judgement(judgement: Judgement) -> None:
     _screen.write(indent(said, "  "))
 
 
-def _write_history(history: Sequence[Change]) -> None:
-    _screen.write("History:")
+def write_history(history: Sequence[Change]) -> None:
+    """Write changes of an endpoint, the newest first."""
     _screen.write_table(
         ["  generation", "at (UTC)", "by", "action", "champion", "challenger", "reason"],
         [
@@ -194,12 +207,22 @@ def _write_history(history: Sequence[Change]) -> None:
                 change.actor,
                 change.action,
                 change.after.champion,
-                change.after.challenger,
+                _challengers(change.after),
                 change.reason,
             ]
             for change in reversed(history)
         ],
     )
+
+
+def _challengers(route: Route) -> str | None:
+    """Return who challenges, with the shares of those that answer; None for nobody."""
+    shares = {} if route.traffic is None else route.traffic.shares()
+    said = [
+        f"{rival.model} ({shares[rival.model]:.4g})" if rival.model in shares else rival.model
+        for rival in route.rivals
+    ]
+    return ", ".join(said) or None
 
 
 def _write_example(shown: Shown) -> None:

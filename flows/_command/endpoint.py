@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows._command import _screen
+from flows._command import _endpoint_traffic, _screen
+from flows._command._endpoint_acting import act
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.endpoints import Action, Endpoints
+    from serving.endpoints import Endpoints
     from serving.judge import Verdict
     from serving.routing import Route
-
-_APPLIED_WITHIN_SECONDS = 60.0
 
 _HELP = """See and change what endpoints answer with.
 
@@ -23,9 +22,14 @@ Example: headrace endpoint show flight_delay
 """
 
 app = typer.Typer(no_args_is_help=True, help=_HELP)
+_endpoint_traffic.register(app)
 
 Name = Annotated[str, typer.Argument(help="The endpoint, such as flight_delay.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")]
+Version = Annotated[
+    str | None,
+    typer.Argument(help="Which challenger, such as flight_delay/2; where there are several."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
@@ -67,6 +71,7 @@ def show(name: Name, *, as_json: AsJson = False) -> None:
 @app.command("promote")
 def promote(
     name: Name,
+    version: Version = None,
     *,
     force: Annotated[
         bool, typer.Option("--force", help="Promote without the rule's word; needs --reason.")
@@ -88,19 +93,19 @@ def promote(
         )
     endpoints = Endpoints()
     route = endpoints.route(name)
-    routing.promote(route)  # refuses where there is nothing to promote
-    trace = endpoints.verdict(name, str(route.experiment))
+    challenger = routing.promote(route, version).champion  # refuses where there is none
+    trace = endpoints.verdict(name, str(route.experiment_of(challenger)))
     if force:
-        _act(endpoints, route, "promote", f"forced: {reason}", trace)
+        act(endpoints, route, "promote", f"forced: {reason}", trace=trace, challenger=challenger)
         return
-    verdict = _verdict_for_promotion(endpoints, route, trace)
+    verdict = _verdict_for_promotion(endpoints, route, challenger, trace)
     why = reason or f"rule '{verdict.rule.name}' says promote"
-    _act(endpoints, route, "promote", why, trace)
+    act(endpoints, route, "promote", why, trace=trace, challenger=challenger)
 
 
 @app.command("rollback")
 def rollback(name: Name, *, reason: Reason = None) -> None:
-    """Let the previous champion answer again; before any promotion, withdraw the challenger.
+    """Let the previous champion answer again; before any promotion, withdraw challengers.
 
     Example: headrace endpoint rollback flight_delay --reason "complaints since noon"
     """
@@ -110,64 +115,11 @@ def rollback(name: Name, *, reason: Reason = None) -> None:
     route = endpoints.route(name)
     withdraws = route.previous is None and route.challenger is not None
     why = reason or "asked for at the command line"
-    _act(endpoints, route, "withdraw" if withdraws else "rollback", why, None)
-
-
-def _act(
-    endpoints: Endpoints,
-    looked_at: Route,
-    action: Action,
-    reason: str,
-    trace: Mapping[str, Any] | None,
-) -> None:
-    """Change an endpoint, and wait until requests are answered accordingly."""
-    import time
-
-    from serving.acting import AliasesBehindError, act
-    from serving.hosted import is_up
-
-    name, began, warning = looked_at.endpoint, time.monotonic(), None
-    try:
-        route = act(
-            name,
-            action,
-            generation=looked_at.generation,
-            reason=reason,
-            trace=trace,
-            endpoints=endpoints,
-        )
-    except AliasesBehindError as error:  # requests are answered all the same
-        route, warning = error.route, error
-    done = {"promote": "promoted", "withdraw": "withdrawn", "rollback": "rolled back"}[action]
-    of = looked_at.champion if action == "rollback" else looked_at.challenger
-    _screen.write(f"{of} is {done}: {route.champion} answers at '{name}'.")
-    if warning is not None:
-        typer.echo(f"Warning: {warning}", err=True)
-    _announce(action, looked_at, route)
-    if not is_up():
-        _screen.write("Nothing is served now; the change is recorded, for the next `headrace up`.")
-        return
-    lane = endpoints.wait_applied(
-        name, route.generation, timeout_seconds=_APPLIED_WITHIN_SECONDS, alive=is_up
-    )
-    _screen.write(f"Applied at {lane.url} after {time.monotonic() - began:.2f} s.")
-
-
-def _announce(action: Action, before: Route, after: Route) -> None:
-    """Start the flows that wait for such a change; it stands, whoever hears of it."""
-    from flows._events import emit_now
-    from headrace.errors import ServiceError
-    from serving.change_events import change_event
-
-    event = change_event(action, before, after)
-    try:
-        emit_now(event.name, resource=event.resource, payload=event.payload)
-    except ServiceError as error:
-        typer.echo(f"Warning: {error}", err=True)
+    act(endpoints, route, "withdraw" if withdraws else "rollback", why)
 
 
 def _verdict_for_promotion(
-    endpoints: Endpoints, route: Route, trace: Mapping[str, Any] | None
+    endpoints: Endpoints, route: Route, challenger: str, trace: Mapping[str, Any] | None
 ) -> Verdict:
     """Return the verdict that promotes the challenger, judged again from its trace."""
     from textwrap import indent
@@ -179,20 +131,20 @@ def _verdict_for_promotion(
     force = f'`headrace endpoint promote {route.endpoint} --force --reason "…"`'
     if trace is None:
         raise RoutingError(
-            f"No verdict on {route.challenger} at the endpoint '{route.endpoint}' is recorded.",
+            f"No verdict on {challenger} at the endpoint '{route.endpoint}' is recorded.",
             remedy=f"Run the flow that judges it, or promote it without one: {force}.",
         )
     verdict = replay(trace)
     rule = endpoints.spec(route.endpoint).rule
     if rule is not None and Rule(**rule).hash != verdict.rule.hash:
         raise RoutingError(
-            f"The newest verdict on {route.challenger} at the endpoint '{route.endpoint}' is by "
+            f"The newest verdict on {challenger} at the endpoint '{route.endpoint}' is by "
             f"the rule '{verdict.rule.name}', which has changed since or is not the endpoint's.",
             remedy=f"Run the flow that judges it again, or promote it without: {force}.",
         )
     if verdict.action != "promote":
         raise RoutingError(
-            f"The newest verdict does not promote {route.challenger} at the endpoint "
+            f"The newest verdict does not promote {challenger} at the endpoint "
             f"'{route.endpoint}'.\n{indent(verdict.prose(), '  ')}",
             remedy=f"Wait for a verdict that does, or promote it all the same: {force}.",
         )

@@ -26,6 +26,7 @@ def test_a_promotion_says_who_answers_now_and_who_did() -> None:
         "champion": "flight_delay/2",
         "previous": "flight_delay/1",
         "challenger": "flight_delay/2",
+        "shares": {},
         "generation": 5,
         "run": "run-1",
     }
@@ -36,11 +37,12 @@ def test_a_promotion_says_who_answers_now_and_who_did() -> None:
     [
         ("withdraw", COMPARED, "headrace.model.withdrawn"),
         ("rollback", routing.promote(COMPARED), "headrace.model.rolled_back"),
+        ("restate", COMPARED, "headrace.model.redeployed"),
     ],
 )
 def test_each_change_has_its_name(action, before: Route, name: str) -> None:
     after = getattr(routing, action)(before)
 
-    event = change_event(action, before, after)
+    event = change_event("redeploy" if action == "restate" else action, before, after)
 
     assert (event.name, event.payload["champion"]) == (name, "flight_delay/1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -192,6 +193,104 @@ def test_a_name_that_is_no_name_of_an_endpoint_is_refused(name: str) -> None:
     )
 
 
+def test_several_challengers_have_an_experiment_each() -> None:
+    route = routing.challenge(first(A, B), C, beside=True)
+
+    assert [rival.model for rival in route.rivals] == [B, C]
+    assert len({rival.experiment for rival in route.rivals}) == 2
+    assert route.experiment == first(A, B).experiment, "the first goes on as it was"
+
+
+def test_a_challenger_of_several_is_promoted_or_withdrawn_by_name() -> None:
+    route = routing.challenge(first(A, B), C, beside=True)
+
+    promoted, withdrawn = routing.promote(route, C), routing.withdraw(route, B)
+
+    assert (promoted.champion, promoted.rivals, promoted.previous) == (C, (), A)
+    assert [rival.model for rival in withdrawn.rivals] == [C]
+    assert withdrawn.experiment == route.experiment_of(C)
+
+
+def test_a_declaration_brings_in_the_challengers_that_are_new() -> None:
+    route = first(A, B)
+
+    again = routing.declare(
+        route,
+        endpoint="flight_delay",
+        champion=A,
+        challenger=B,
+        tried={(A, B), (A, D)},
+        also=[C, D],
+    )
+
+    assert [rival.model for rival in again.rivals] == [B, C]
+    assert again.experiment == route.experiment
+
+
+def test_a_split_is_a_new_experiment_and_other_shares_of_it_are_not() -> None:
+    shadowed = first(A, B)
+
+    begun = routing.split(shadowed, {B: 0.05}, design="ramp", unit=["tail"], steps=[0.05, 0.2])
+    grown = routing.reweigh(begun, {B: 0.2})
+
+    assert begun.experiment != shadowed.experiment
+    assert grown.experiment == begun.experiment
+    assert [r.traffic and r.traffic.shares() for r in (begun, grown)] == [{B: 0.05}, {B: 0.2}]
+    assert begun.traffic is not None
+    assert begun.traffic.steps == (0.05, 0.2)
+
+
+def test_a_challenger_that_answers_can_go_back_into_the_shadow_alone() -> None:
+    both = routing.split(
+        routing.challenge(first(A, B), C, beside=True), {B: 0.1, C: 0.1}, design="ab"
+    )
+
+    one, none = routing.shadow(both, B), routing.shadow(both)
+
+    assert one.traffic is not None
+    assert one.traffic.shares() == {C: 0.1}
+    assert none.traffic is None
+    assert [r.rivals for r in (one, none)] == [both.rivals, both.rivals]
+
+
+def test_promotion_and_rollback_end_the_dealing_of_traffic() -> None:
+    dealt = routing.split(first(A, B), {B: 0.5}, design="ab")
+
+    assert routing.promote(dealt).traffic is None
+    assert routing.rollback(routing.challenge(routing.promote(dealt), C)).rivals == ()
+
+
+def test_a_route_is_the_same_after_it_was_kept_as_json() -> None:
+    route = routing.split(routing.challenge(first(A, B), C, beside=True), {C: 0.3}, design="canary")
+
+    assert Route.from_json(json.loads(json.dumps(route.to_json()))) == route
+
+
+def test_a_route_of_before_traffic_was_dealt_is_read() -> None:
+    route = first(A, B)
+    old = {
+        name: value for name, value in route.to_json().items() if name not in ("also", "traffic")
+    }
+
+    assert Route.from_json(old) == route
+
+
+def test_traffic_is_dealt_to_challengers_alone() -> None:
+    with pytest.raises(RoutingError) as refused:
+        routing.split(first(A, B), {C: 0.1}, design="ab")
+    with pytest.raises(ParameterError) as too_much:
+        routing.split(first(A, B), {B: 1.5}, design="ab")
+
+    assert str(refused.value) == (
+        f"{C} does not challenge {A} at the endpoint 'flight_delay'; {B} does. Did you mean "
+        f"'{B}'?\n  Fix: Let it challenge first: `headrace endpoint challenge flight_delay {C}`."
+    )
+    assert str(too_much.value) == (
+        f"{B} cannot have the share 1.5 of the traffic.\n"
+        "  Fix: Give a share from 0 to 1, such as 0.05 for 5 %."
+    )
+
+
 MODELS = st.sampled_from([A, B, C, D])
 
 
@@ -209,8 +308,7 @@ class Changes(RuleBasedStateMachine):
 
     def goes_on(self, route: Route) -> None:
         self.history.append(route)
-        if route.challenger is not None:
-            self.tried.add((route.champion, route.challenger))
+        self.tried |= {(route.champion, rival.model) for rival in route.rivals}
 
     @rule(champion=MODELS, challenger=st.none() | MODELS)
     def declare(self, champion: str, challenger: str | None) -> None:
@@ -226,11 +324,39 @@ class Changes(RuleBasedStateMachine):
 
     @rule(model=MODELS)
     def challenge(self, model: str) -> None:
-        if model in (self.route.champion, self.route.challenger):
+        if model in (self.route.champion, *(rival.model for rival in self.route.rivals)):
             with pytest.raises(RoutingError):
                 routing.challenge(self.route, model)
         else:
             self.goes_on(routing.challenge(self.route, model))
+
+    @rule(model=MODELS)
+    def challenge_beside(self, model: str) -> None:
+        if model not in (self.route.champion, *(rival.model for rival in self.route.rivals)):
+            before = self.route.rivals
+
+            self.goes_on(routing.challenge(self.route, model, beside=True))
+
+            assert self.route.rivals[:-1] == before
+
+    @precondition(lambda self: self.route.rivals)
+    @rule(share=st.integers(1, 30))
+    def split(self, share: int) -> None:
+        shares = {rival.model: share / 100 for rival in self.route.rivals}
+
+        self.goes_on(routing.split(self.route, shares, design="ab"))
+
+        assert self.route.traffic is not None
+        assert self.route.traffic.shares() == shares
+
+    @precondition(lambda self: self.route.traffic)
+    @rule()
+    def shadow(self) -> None:
+        before = self.route
+
+        self.goes_on(routing.shadow(before))
+
+        assert (self.route.traffic, self.route.rivals) == (None, before.rivals)
 
     @precondition(lambda self: self.route.challenger)
     @rule()
@@ -274,20 +400,21 @@ class Changes(RuleBasedStateMachine):
 
     @invariant()
     def a_model_is_in_one_role(self) -> None:
-        assert self.route.challenger != self.route.champion
+        models = [self.route.champion, *(rival.model for rival in self.route.rivals)]
+        assert len(set(models)) == len(models)
         assert self.route.previous != self.route.champion
 
     @invariant()
     def an_experiment_is_one_pair_for_one_stretch_of_time(self) -> None:
-        seen: dict[str, tuple[str, str | None]] = {}
-        running = None
+        seen: dict[str, tuple[str, str]] = {}
+        running: set[str] = set()
         for route in self.history:
-            if route.experiment is not None and route.experiment != running:
-                assert route.experiment not in seen, "an id came back"
-            if route.experiment is not None:
-                pair = seen.setdefault(route.experiment, (route.champion, route.challenger))
-                assert pair == (route.champion, route.challenger)
-            running = route.experiment
+            for rival in route.rivals:
+                if rival.experiment not in running:
+                    assert rival.experiment not in seen, "an id came back"
+                pair = seen.setdefault(rival.experiment, (route.champion, rival.model))
+                assert pair == (route.champion, rival.model)
+            running = {rival.experiment for rival in route.rivals}
 
 
 TestChanges = Changes.TestCase

@@ -70,6 +70,12 @@ class Desk:
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
+    def changed(self, *words: str) -> str:
+        """Run a command that changes something, though nobody can be told of it here."""
+        done = self(*words)
+        assert (done.returncode, done.stderr.count("Warning: ")) == (0, 2)
+        return done.stdout
+
     def refused(self, *words: str) -> str:
         """Run a command that is refused, and return why."""
         done = self(*words)
@@ -141,7 +147,13 @@ def host(desk: Desk) -> None:
         say_ready(of)
 
 
-@pytest.mark.parametrize("command", [(), ("list",), ("show",), ("promote",), ("rollback",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *((), ("list",), ("show",), ("promote",), ("rollback",), ("challenge",), ("split",)),
+        *(("share",), ("shadow",), ("withdraw",), ("redeploy",), ("history",)),
+    ],
+)
 def test_every_command_has_help_with_an_example(command: tuple[str, ...], tmp_path: Path) -> None:
     shown = Desk(tmp_path).done(*command, "--help")
 
@@ -169,6 +181,8 @@ def test_endpoints_are_listed_with_who_answers(desk: Desk) -> None:
             "challenger": B,
             "experiment": desk.endpoints.route("flight_delay").experiment,
             "previous": None,
+            "also": [],
+            "traffic": None,
             "state": "not served",
             "url": None,
         }
@@ -370,4 +384,62 @@ def test_a_lane_that_cannot_apply_a_change_says_why(desk: Desk, host: None) -> N
         "Error: The endpoint 'flight_delay' cannot serve generation 2: flight_delay/1 has no "
         "bundle.\n"
         "  Fix: Correct that, or go back with `headrace endpoint rollback flight_delay`.\n"
+    )
+
+
+def test_a_challenger_is_given_a_share_which_grows_and_goes(desk: Desk) -> None:
+    begun = desk.changed("split", "flight_delay", "--share", f"{B}=0.05", "--unit", "tail")
+    grown = desk.changed("share", "flight_delay", f"{B}=0.2", "--reason", "no complaints")
+    shown = desk.done("show", "flight_delay")
+    ended = desk.changed("shadow", "flight_delay")
+
+    assert begun.splitlines()[0] == f"Shares at 'flight_delay': {B} 0.05, and {A} the rest."
+    assert grown.splitlines()[0] == f"Shares at 'flight_delay': {B} 0.2, and {A} the rest."
+    assert f"  challenger   {B} answers 0.2, experiment " in shown
+    assert "  traffic      'ab', units of tail" in shown
+    assert ended.splitlines()[0] == (
+        f"{A} answers all requests at 'flight_delay'; challengers are in shadow."
+    )
+    assert [c.action for c in desk.endpoints.history("flight_delay")] == [
+        "declare", "split", "reweigh", "shadow",
+    ]  # fmt: skip
+
+
+def test_a_second_challenger_stands_beside_the_first(desk: Desk) -> None:
+    first = desk.endpoints.route("flight_delay").experiment
+
+    desk.changed("challenge", "flight_delay", C, "--beside", "--reason", "a third one")
+    listed = desk.done("list").splitlines()[1]
+    gone = desk.changed("withdraw", "flight_delay", C)
+
+    assert f"{B}, {C}" in listed
+    assert gone.splitlines()[0] == f"{C} is withdrawn: {A} answers at 'flight_delay'."
+    assert desk.endpoints.route("flight_delay").experiment == first
+
+
+def test_the_history_says_who_changed_what_and_why(desk: Desk) -> None:
+    desk.changed("challenge", "flight_delay", C, "--reason", "newer data")
+
+    newest = desk.done("history", "flight_delay", "--last", "1").splitlines()[1]
+    told = json.loads(desk.done("history", "flight_delay", "--json"))
+
+    assert re.fullmatch(
+        rf"  2 +\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d  ada  challenge +{A} +{C} +newer data", newest
+    )
+    assert [change["action"] for change in told] == ["challenge", "declare"]
+
+
+def test_a_share_that_is_none_is_refused(desk: Desk) -> None:
+    assert desk.refused("split", "flight_delay", "--share", B) == (
+        f"Error: '{B}' is not a challenger and its share.\n"
+        "  Fix: Write it as in flight_delay/2=0.05, which is 5 % of the requests.\n"
+    )
+    assert desk.refused("split", "flight_delay", "--share", f"{C}=0.5") == (
+        f"Error: {C} does not challenge {A} at the endpoint 'flight_delay'; {B} does. "
+        f"Did you mean '{B}'?\n"
+        f"  Fix: Let it challenge first: `headrace endpoint challenge flight_delay {C}`.\n"
+    )
+    assert desk.refused("share", "flight_delay", f"{B}=0.5") == (
+        "Error: The endpoint 'flight_delay' deals no traffic to challengers.\n"
+        "  Fix: Begin with `headrace endpoint split flight_delay --share NAME/3=0.05`.\n"
     )
