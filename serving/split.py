@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from serving._declaration_errors import explained
 from serving.route import Route
 from serving.routing import split_now
-from serving.traffic import Bandit, Design
+from serving.traffic import Bandit, Design, redealt
 
 _SHARE = "a share above 0 and at most 1, such as 0.05"
 
@@ -75,12 +76,19 @@ class Split(BaseModel):
     def onto(self, route: Route, challengers: Sequence[str]) -> Route:
         """Return the route of the same generation with traffic dealt to challengers.
 
+        Where traffic is dealt already, it goes on as it is, and the challengers join in: the
+        experiments of those that answer must not change by a declaration.
+
         Raises:
             RoutingError: One does not challenge here.
             ParameterError: The shares are more than everything.
         """
         bandit = None
         share = self.steps[0] if self.steps else self.share
+        if route.traffic is not None:
+            joining = dict.fromkeys(challengers, float(share or self.floor))
+            dealt = redealt(route.traffic, route.traffic.shares() | joining)
+            return replace(route, traffic=dealt)
         if self.design == "thompson":
             share = 1 / (1 + len(challengers))
             bandit = Bandit(
