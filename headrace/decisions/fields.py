@@ -32,6 +32,13 @@ FIELDS: dict[str, dict[str, str]] = {
         "experiment": "text",
         "candidates": "names",
         "propensities": "numbers",
+        "assigned": "text",
+        "unit": "text",
+        "fallback": "text",
+        "experiments": "names",
+        "client": "text",
+        "batch": "text",
+        "rank": "integer",
     },
     "shadows": {
         "id": "text",
@@ -42,7 +49,16 @@ FIELDS: dict[str, dict[str, str]] = {
         "ms": "number",
         "experiment": "text",
     },
-    "outcomes": {"id": "text", "known_at": "instant", "logged": "instant", "value": "number"},
+    "outcomes": {
+        "id": "text",
+        "known_at": "instant",
+        "logged": "instant",
+        "value": "number",
+        "name": "text",
+        "corrects": "flag",
+        "source": "text",
+        "late": "flag",
+    },
 }
 
 
@@ -162,6 +178,12 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _Unfit
+    return value
+
+
 def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
@@ -197,6 +219,7 @@ _PLAIN: dict[str, set[type]] = {
     "numbers": {list, type(None)},
     "texts": {dict},
     "json": {dict},
+    "flag": {bool, type(None)},
 }
 _AT_ONCE: dict[str, Callable[[list[Any], Any], Any]] = {
     "texts": _texts_at_once,
@@ -211,6 +234,7 @@ _TAKE: dict[str, Callable[[Any], Any]] = {
     "names": _names,
     "numbers": _numbers,
     "texts": _texts,
+    "flag": _flag,
 }
 
 
@@ -227,4 +251,5 @@ def _types() -> dict[str, Any]:
         "names": pa.list_(pa.string()),
         "numbers": pa.list_(pa.float64()),
         "texts": pa.map_(pa.string(), pa.string()),
+        "flag": pa.bool_(),
     }

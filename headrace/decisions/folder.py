@@ -29,11 +29,28 @@ class LogWriteError(ServiceError):
         )
 
 
+class LogBusyError(LogWriteError):
+    """This decision log has a slow disk: so much waits for it that nothing more is taken."""
+
+
 _REMEDIES = {
     errno.ENOSPC: "Free room on that disk; the next record is logged as soon as there is some.",
     errno.EDQUOT: "Free room in that quota; the next record is logged as soon as there is some.",
     errno.EFBIG: "Raise the limit on the size of a file (`ulimit -f`), or use smaller segments.",
 }
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk.
+
+    Raises:
+        OSError: The disk says no.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 @dataclass(frozen=True)
@@ -59,14 +76,17 @@ class LogFolder:
         """Return the file that a segment's records of a kind ("decisions") are compacted to."""
         return self.path / "parquet" / kind / f"{name}.parquet"
 
-    def prepare(self) -> None:
-        """Make the folder.
+    def prepare(self, *, durable: bool = False) -> None:
+        """Make the folder; where it is to be `durable`, its name is on the disk afterwards.
 
         Raises:
             LogWriteError: It cannot be made.
         """
         try:
             self.segments.mkdir(parents=True, exist_ok=True)
+            if durable:
+                sync(self.path)
+                sync(self.path.parent)
         except OSError as error:
             raise LogWriteError.of(self.segments, error) from error
 

@@ -46,7 +46,8 @@ class Followed:
         for frame in read_frames(self._fd, self._path, self.offset, size, sealed=sealed):
             self.offset = frame.end
             yield frame
-        self._seen = size
+        if self.offset == size:  # else an end is torn: what takes its place may be as long
+            self._seen = size
 
     def frames_until(self, end: int) -> Iterator[Frame]:
         """Yield again the records from the segment's begin to `end`.

@@ -14,8 +14,14 @@ from hashlib import blake2b
 from typing import NamedTuple
 from zlib import crc32
 
-DECISION, SHADOW, OUTCOME, COLUMNS = 1, 2, 3, 4
-KINDS = {"decision": DECISION, "shadow": SHADOW, "outcome": OUTCOME}
+DECISION, SHADOW, OUTCOME, COLUMNS, BATCH, LOST, SCORES = 1, 2, 3, 4, 5, 6, 7
+KINDS = {
+    "decision": DECISION,
+    "shadow": SHADOW,
+    "outcome": OUTCOME,
+    "batch": BATCH,
+    "scores": SCORES,
+}
 
 # 0xFF occurs in no UTF-8 text, so a payload never contains the mark that a search looks for
 MARK = b"\xffHR"

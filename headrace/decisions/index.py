@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from headrace.decisions.batches import batch_and_row, decision_at, keys_in, place_in, rows_in
+from headrace.decisions.columns import Columns
 from headrace.decisions.folder import LogFolder
 from headrace.decisions.following import Followed, Records
-from headrace.decisions.frames import COLUMNS, DECISION, OUTCOME, Record, key_of
+from headrace.decisions.frames import (
+    BATCH,
+    COLUMNS,
+    DECISION,
+    OUTCOME,
+    SCORES,
+    SHADOW,
+    Frame,
+    Record,
+    key_of,
+)
 from headrace.decisions.inventory import Tally, read_tally
 from headrace.decisions.loaded import Loaded, give_back_memory
 from headrace.decisions.remembered import Remembered, place_of, segment_and_offset
@@ -18,6 +30,19 @@ from headrace.decisions.sealing import seal
 from headrace.decisions.segments import Births
 
 _MANY = 100_000
+
+
+class _Found(NamedTuple):
+    """This is a record that was found: when it was logged and where, which orders it."""
+
+    logged: int
+    segment: str
+    offset: int
+    document: dict[str, Any]
+
+
+def _order(found: _Found) -> tuple[int, str, int]:
+    return found[:3]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +81,7 @@ class Index:
         self._tallies: dict[str, Tally] = {}
         self._followed: list[Followed] = []
         self._born = -1
+        self.columns: dict[int, Columns] = {}  # those that a record was seen of, or was told of
         self._load()
 
     def own(self, segment: str) -> int:
@@ -72,8 +98,8 @@ class Index:
         """Add what this process wrote itself."""
         number = self.own(segment)
         tally = self._tallies.setdefault(segment, Tally())
-        for (kind, key, _, _), offset in zip(records, offsets, strict=True):
-            self._add(kind, key, place_of(number, offset), tally)
+        for record, offset in zip(records, offsets, strict=True):
+            self._add(record, place_of(number, offset), tally)
         tally.size = end
 
     def follow(self) -> None:
@@ -88,9 +114,9 @@ class Index:
             self._discover()
         for each in self._followed:
             number, tally = self._numbers[each.name], self._tallies[each.name]
-            for kind, key, _, _, offset, end in each.frames():
-                self._add(kind, key, place_of(number, offset), tally)
-                tally.size = end
+            for frame in each.frames():
+                self._add(frame, place_of(number, frame.offset), tally)
+                tally.size = frame.end
 
     def find(self, kind: int, name: str) -> dict[str, Any] | None:
         """Return the first record of a kind with that id that was logged.
@@ -98,23 +124,69 @@ class Index:
         Raises:
             DamagedArtifactError: What may be that record is damaged.
         """
+        found = self._all(kind, name)
+        return min(found, key=_order).document if found else None
+
+    def find_all(self, kind: int, name: str) -> list[dict[str, Any]]:
+        """Return all records of a kind with that id, in the order they were logged.
+
+        Raises:
+            DamagedArtifactError: What may be one of them is damaged.
+        """
+        return [each.document for each in sorted(self._all(kind, name), key=_order)]
+
+    def find_decision(self, name: str) -> dict[str, Any] | None:
+        """Return the first decision with that id that was logged, also one of a batch.
+
+        Raises:
+            DamagedArtifactError: What may be that record is damaged.
+        """
+        found = self._all(DECISION, name, or_in_batch=True)
+        named = batch_and_row(name) if "/" in name else None
+        if named is not None:
+            found += self._all(BATCH, named[0])
+        for each in sorted(found, key=_order):
+            if each.document["kind"] == "decision":
+                return each.document
+            row = place_in(each.document, name)
+            if row is not None:
+                return decision_at(each.document, self._columns_of(each), row)
+        return None
+
+    def _all(self, kind: int, name: str, *, or_in_batch: bool = False) -> list[_Found]:
+        """Return the records of a kind with an id; or also the batches that name it as a row's."""
         self.follow()
         try:
             key = key_of(name)
         except UnicodeEncodeError:  # half a character: no record has such an id
-            return None
-        first: tuple[int, str, int] | None = None
-        found: dict[str, Any] | None = None
-        for place in self._kinds[kind].places(key):
+            return []
+        found = []
+        for place in self._kinds[OUTCOME if kind == OUTCOME else DECISION].places(key):
             number, offset = segment_and_offset(place)
             frame = self._records.read(self._names[number], offset)
-            if frame is None or frame.kind != kind:
+            if frame is None or (frame.kind != kind and not (or_in_batch and frame.kind == BATCH)):
                 continue
-            order = frame.logged, self._names[number], offset
             document: dict[str, Any] = orjson.loads(frame.payload)
-            if document["id"] == name and (first is None or order < first):
-                first, found = order, document
+            if frame.kind != kind:
+                is_it = name in document.get("ids", ())
+            else:
+                is_it = document["id"] == name
+            if is_it:
+                found.append(_Found(frame.logged, self._names[number], offset, document))
         return found
+
+    def _columns_of(self, found: _Found) -> Columns:
+        """Return the columns of a batch; another process may have told of them long ago."""
+        number = found.document["columns"]
+        if number not in self.columns:
+            segment = Followed(self._folder, found.segment)
+            try:
+                for frame in segment.frames_until(found.offset):
+                    if frame.kind == COLUMNS:
+                        self._learn(frame.payload)
+            finally:
+                segment.close()
+        return self.columns[number]
 
     def stats(self) -> Stats:
         """Return the numbers of the segments that there are."""
@@ -136,16 +208,31 @@ class Index:
             each.close()
         self._followed.clear()
 
-    def _add(self, kind: int, key: int, place: int, tally: Tally) -> None:
+    def _add(self, record: Record | Frame, place: int, tally: Tally) -> None:
+        kind = record.kind
         if kind == DECISION:
-            self._kinds[DECISION].add(key, place, self._decisions)
+            self._kinds[DECISION].add(record.key, place, self._decisions)
             self._decisions += 1
             tally.decisions += 1
         elif kind == OUTCOME:
-            self._kinds[OUTCOME].add(key, place, self._decisions)
+            self._kinds[OUTCOME].add(record.key, place, self._decisions)
             tally.outcomes += 1
-        else:
-            tally.shadows += kind != COLUMNS
+        elif kind == BATCH:
+            for key in keys_in(record.key, record.payload):
+                self._kinds[DECISION].add(key, place, self._decisions)
+            rows = rows_in(record.payload)
+            self._decisions += rows
+            tally.decisions += rows
+        elif kind == SHADOW:
+            tally.shadows += 1
+        elif kind == SCORES:
+            tally.shadows += rows_in(record.payload)
+        elif kind == COLUMNS and record.key not in self.columns:
+            self._learn(record.payload)
+
+    def _learn(self, payload: bytes) -> None:
+        document = orjson.loads(payload)
+        self.columns[document["id"]] = Columns.from_json(document)
 
     def _discover(self) -> None:
         for each in [each for each in self._followed if each.finished()]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from headrace.decisions.documents import checked_names, columns_id, record_of
+from headrace.decisions.columns import Columns, columns_id
+from headrace.decisions.documents import record_of
 from headrace.decisions.folder import LogFolder
-from headrace.decisions.frames import DECISION, OUTCOME, OVERHEAD, Record
+from headrace.decisions.frames import BATCH, OUTCOME, OVERHEAD, Record
 from headrace.decisions.index import Index, Stats
 from headrace.decisions.remembered import OFFSETS
 from headrace.decisions.segments import Births, checked_writer
+from headrace.decisions.write_queue import Encoded, WriteQueue
 from headrace.decisions.writer import Durability, SegmentWriter
 from headrace.errors import ParameterError
 
@@ -45,8 +48,9 @@ class DecisionLog:
         self._writer = SegmentWriter(
             folder, writer, self._births, segment_bytes=segment_bytes, durability=durability
         )
-        self._columns: dict[int, tuple[str, ...]] = {}
+        self._columns: dict[int, Columns] = {}
         self._numbers: dict[tuple[str, ...], int] = {}
+        self._queue = WriteQueue(self._write, self._probe, waits_always=durability == "power")
         self._writing = threading.Lock()
         self._finding = threading.Lock()
         self._closed = False
@@ -84,26 +88,43 @@ class DecisionLog:
             )
         files = LogFolder(Path(folder))
         checked_writer(writer)
-        files.prepare()
+        files.prepare(durable=durability == "power")
         return cls(
             files, writer, remember=remember, segment_bytes=segment_bytes, durability=durability
         )
 
-    def columns(self, names: Sequence[str]) -> int:
+    def columns(
+        self, names: Sequence[str], categories: Mapping[str, Sequence[str]] | None = None
+    ) -> int:
         """Return the number that stands for a list of names, the same in every process.
 
+        Args:
+            names: What the features are called, in their order.
+            categories: For features that batches hold as codes: the texts of the codes 0, 1, …
+
         Raises:
-            ParameterError: A name is no text, or occurs twice.
+            ParameterError: A name is no text, or occurs twice, or categories are of no feature.
         """
         listed = tuple(names)
-        number = self._numbers.get(listed)
+        number = None if categories else self._numbers.get(listed)
         if number is None:
-            number = self._numbers[listed] = columns_id(checked_names(listed))
-            self._columns[number] = listed
+            known = {name: tuple(texts) for name, texts in (categories or {}).items()}
+            columns = Columns(listed, known)
+            number = columns_id(listed, known)
+            self._columns[number] = columns
+            with self._finding:
+                self._index.columns[number] = columns
+            if not known:
+                self._numbers[listed] = number
         return number
 
+    def names(self, columns: int) -> tuple[str, ...] | None:
+        """Return the names that a number stands for; None when no record told of them here."""
+        known = self._columns.get(columns) or self._index.columns.get(columns)
+        return known.names if known else None
+
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Log documents of kind "decision", "shadow" or "outcome", all of them or none.
+        """Log documents of kind "decision", "batch", "shadow" or "outcome", all of them or none.
 
         Args:
             records: The documents, with `kind`, `id` and `logged` (us); they are one write.
@@ -115,25 +136,56 @@ class DecisionLog:
         """
         if not records:
             return
-        batch = [record_of(document, self._columns) for document in records]
-        columns = {
-            document["columns"]: self._columns[document["columns"]]
-            for document in records
-            if document["kind"] == "decision"
-        }
-        self._check_size(batch)
-        with self._writing:
-            self._check_open()
-            with self._finding:
-                self._index.follow()  # before: what it raises must not follow a write
-                if self._writer.is_full(batch):
-                    self._index.own(self._writer.turn())
-            offsets = self._writer.write(batch, columns)
-            with self._finding:
-                self._index.add(self._writer.name, batch, offsets, self._writer.size)
+        self._write([self._encoded(records)])
+
+    def require_room(self) -> None:
+        """Refuse while nothing more can be logged: to be asked before an answer is worked out.
+
+        It costs nothing while all is well. After a write that failed it looks whether there is
+        room again.
+
+        Raises:
+            LogWriteError: There is no room, or so much waits for a slow disk that it may not have
+                its turn in time.
+        """
+        self._queue.require_room()
+
+    def submit(self, records: Sequence[Mapping[str, Any]]) -> asyncio.Future[None] | None:
+        """Log documents from an event loop, which goes on while the disk is slow.
+
+        Args:
+            records: As for `append`.
+
+        Returns:
+            None when they are logged, which is the rule; else what is done when they are, or has
+            the error why they are not.
+
+        Raises:
+            ParameterError: As `append`.
+            LogWriteError: As `append`; also when so much waits that these would have to wait too
+                long.
+            DamagedArtifactError: As `append`.
+        """
+        return self._queue.submit(self._encoded(records)) if records else None
+
+    async def logged(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Log documents from an event loop; return when they are logged.
+
+        Raises:
+            ParameterError: As `append`.
+            LogWriteError: As `submit`.
+            DamagedArtifactError: As `append`.
+        """
+        self._queue.require_room()
+        later = self.submit(records)
+        if later is not None:
+            await later
 
     def decision(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the document's own word
         """Return the decision as it was logged first, by whichever process of the endpoint.
+
+        Args:
+            id: Its id; that of a row of a batch is "<batch>/<row>", unless the batch names it.
 
         Returns:
             None for one that was never logged, or that more than `remember` followed.
@@ -143,7 +195,17 @@ class DecisionLog:
         """
         with self._finding:
             self._check_open()
-            return self._index.find(DECISION, id)
+            return self._index.find_decision(id)
+
+    def batch(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the document's own word
+        """Return the document of a batch as it was logged first, or None.
+
+        Raises:
+            DamagedArtifactError: The record is damaged.
+        """
+        with self._finding:
+            self._check_open()
+            return self._index.find(BATCH, id)
 
     def outcome(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the document's own word
         """Return the outcome of a decision as it was logged first, or None.
@@ -155,6 +217,16 @@ class DecisionLog:
             self._check_open()
             return self._index.find(OUTCOME, id)
 
+    def outcomes(self, id: str) -> list[dict[str, Any]]:  # noqa: A002 - the document's own word
+        """Return everything that was told of a decision, in the order it was logged.
+
+        Raises:
+            DamagedArtifactError: A record is damaged.
+        """
+        with self._finding:
+            self._check_open()
+            return self._index.find_all(OUTCOME, id)
+
     def stats(self) -> Stats:
         """Return how much the log holds, of all its writers."""
         with self._finding:
@@ -162,7 +234,8 @@ class DecisionLog:
             return self._index.stats()
 
     def close(self) -> None:
-        """Seal what was written; calling it again does nothing."""
+        """Seal what was written, after what waits was; calling it again does nothing."""
+        self._queue.close()
         with self._writing, self._finding:
             if not self._closed:
                 self._closed = True
@@ -187,11 +260,48 @@ class DecisionLog:
                 "This decision log is closed.", remedy="Open it again with `DecisionLog.open`."
             )
 
-    @staticmethod
-    def _check_size(batch: Sequence[Record]) -> None:
+    def _encoded(self, records: Sequence[Mapping[str, Any]]) -> Encoded:
+        batch = [record_of(document, self._columns) for document in records]
+        columns = {
+            document["columns"]: self._columns[document["columns"]]
+            for document in records
+            if document["kind"] in ("decision", "batch")
+        }
         size = sum(len(record.payload) for record in batch) + OVERHEAD * len(batch)
         if size > _LARGEST // 2:
             raise ParameterError(
                 f"A batch of {len(batch)} records has {size} bytes.",
                 remedy=f"Append at most {_LARGEST // 2} bytes at once.",
             )
+        return Encoded(batch, columns, size)
+
+    def _write(self, many: Sequence[Encoded]) -> None:
+        """Write all or none, in one write."""
+        batch, columns = many[0].records, many[0].columns
+        for more in many[1:]:
+            batch, columns = [*batch, *more.records], {**columns, **more.columns}
+        with self._writing:
+            self._make_ready(batch)
+            offsets = self._writer.write(batch, columns)
+            with self._finding:
+                self._index.add(self._writer.name, batch, offsets, self._writer.size)
+
+    def _make_ready(self, batch: Sequence[Record]) -> None:
+        self._check_open()
+        with self._finding:
+            self._index.follow()  # before: what it raises must not follow a write
+            if self._writer.is_full(batch):
+                self._index.own(self._writer.begin())
+        self._writer.settle()  # outside: lookups do not wait for the disk
+
+    def _probe(self) -> None:
+        """Raise the error of a write that still cannot be; leave alone what is being written."""
+        if not self._writing.acquire(blocking=False):
+            return
+        try:
+            if self._writer.is_open:
+                self._writer.probe()
+            else:
+                self._make_ready([])
+        finally:
+            self._writing.release()

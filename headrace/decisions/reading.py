@@ -9,6 +9,10 @@ from pathlib import Path
 from headrace.decisions.frames import MARK, OVERHEAD, Frame, frame_at
 from headrace.errors import DamagedArtifactError
 
+REMEDY = (
+    "Restore the file from a copy, or run `headrace decisions repair` with the endpoint: it sets "
+    "the damaged bytes aside, says what is lost with them, and the log opens again."
+)
 _CHUNK = 4 << 20
 _PAGE = 4096
 
@@ -72,8 +76,7 @@ def damaged(path: Path, offset: int) -> DamagedArtifactError:
     """Return the error for a place of a segment where a whole record should lie."""
     return DamagedArtifactError(
         f"The decision log '{path}' is damaged at byte {offset}: no whole record lies there.",
-        remedy="Restore the file from a copy, or move it and its '.idx' out of the folder, which "
-        "gives up its records.",
+        remedy=REMEDY,
     )
 
 
@@ -83,11 +86,11 @@ def _became_whole(fd: int, path: Path, offset: int, size: int, *, sealed: bool) 
     A writer that takes back a failed batch and writes another may be seen between the two.
     """
     rest = os.pread(fd, size - offset, offset)
-    if _is_whole(rest, 0):
+    if is_whole(rest, 0):
         return True
     found = rest.find(MARK, 1)
     while found >= 0:
-        if _is_whole(rest, found):
+        if is_whole(rest, found):
             raise damaged(path, offset)
         found = rest.find(MARK, found + 1)
     if sealed:
@@ -95,6 +98,7 @@ def _became_whole(fd: int, path: Path, offset: int, size: int, *, sealed: bool) 
     return False
 
 
-def _is_whole(buffer: bytes, at: int) -> bool:
+def is_whole(buffer: bytes, at: int) -> bool:
+    """Say whether a whole record of a whole batch lies at a place."""
     room = len(buffer) - at
     return room >= OVERHEAD and isinstance(frame_at(buffer, at, 0, len(buffer)), Frame)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headrace.decisions.folder import LogFolder
 from headrace.decisions.inventory import Inventory, read_inventory, read_tally, write_inventory
-from headrace.decisions.reading import read_frames
+from headrace.decisions.reading import REMEDY, read_frames
 from headrace.decisions.segments import try_lock
 from headrace.errors import DamagedArtifactError
 
@@ -68,6 +68,5 @@ def check_size(path: Path, sealed: int, size: int) -> None:
         raise DamagedArtifactError(
             f"The decision log '{path}' has {size} bytes, but had {sealed} when it was sealed: "
             f"it is damaged from byte {min(size, sealed)}.",
-            remedy="Restore the file from a copy, or move it and its '.idx' out of the folder, "
-            "which gives up its records.",
+            remedy=REMEDY,
         )

@@ -7,7 +7,7 @@ import os
 import re
 
 from headrace.decisions.folder import LogFolder, LogWriteError
-from headrace.errors import ParameterError
+from headrace.errors import DamagedArtifactError, ParameterError
 
 _WRITER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -62,13 +62,11 @@ def create_segment(folder: LogFolder, writer: str, births: Births) -> tuple[str,
     Raises:
         OSError: It cannot be made; nothing is left.
     """
-    number = births.count()
+    number = max(births.count(), highest_number(folder))
     while True:
         number += 1
         name = f"{writer}-{number}"
         path = folder.log(name)
-        if folder.parquet("decisions", name).exists():
-            continue  # a segment of that name was compacted and removed
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except FileExistsError:
@@ -84,6 +82,23 @@ def create_segment(folder: LogFolder, writer: str, births: Births) -> tuple[str,
         os.close(fd)
         raise
     return name, fd
+
+
+def number_of(name: str) -> int:
+    """Return the number that ends the name of a segment; 0 for another name."""
+    end = name.rpartition("-")[2]
+    return int(end) if end.isdecimal() else 0
+
+
+def highest_number(folder: LogFolder) -> int:
+    """Return a number up to which segments may have been compacted and removed."""
+    from headrace.decisions.manifest import manifest_of
+
+    try:
+        manifest = manifest_of(folder)
+    except DamagedArtifactError:  # whoever compacts or reads will say so; answers go on
+        return 0
+    return max([manifest.highest, *map(number_of, manifest.compacted)])
 
 
 def try_lock(fd: int) -> bool:

@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from headrace.decisions.batch_tables import batch_table
+from headrace.decisions.batches import shadows_of
+from headrace.decisions.columns import Columns
+from headrace.decisions.documents import parsed
 from headrace.decisions.feature_maps import feature_maps
 from headrace.decisions.fields import FIELDS, Document, column_of, schema_of, values_of
-from headrace.decisions.frames import COLUMNS, DECISION, OUTCOME, SHADOW, Frame
+from headrace.decisions.frames import BATCH, COLUMNS, DECISION, LOST, OUTCOME, SCORES, SHADOW, Frame
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,11 +42,29 @@ def tables_of(
         rows: How many rows are held as Python objects at once.
     """
     names: dict[int, list[str]] = {}
+    known: dict[int, Columns] = {}
     waiting: dict[str, list[tuple[bytes, int]]] = {name: [] for name in FIELDS}
     for kind, _, _, payload, offset, _ in frames:
         if kind == COLUMNS:
             document = orjson.loads(payload)
             names[document["id"]] = document["names"]
+            known[document["id"]] = Columns.from_json(document)
+            continue
+        if kind == BATCH:
+            if waiting["decisions"]:  # in the log's order
+                yield "decisions", _table("decisions", waiting["decisions"], segment, names)
+                waiting["decisions"] = []
+            document = orjson.loads(payload)
+            yield "decisions", batch_table(document, known[document["columns"]], segment, offset)
+            continue
+        if kind == SCORES:
+            if waiting["shadows"]:
+                yield "shadows", _table("shadows", waiting["shadows"], segment, names)
+                waiting["shadows"] = []
+            scores = list(shadows_of(orjson.loads(payload)))
+            yield "shadows", _rows("shadows", scores, [offset] * len(scores), segment, names)
+            continue
+        if kind == LOST:  # what a repair put in the place of damaged bytes
             continue
         table = TABLES[kind]
         found = waiting[table]
@@ -58,9 +80,19 @@ def tables_of(
 def _table(
     table: str, found: list[tuple[bytes, int]], segment: str, names: dict[int, list[str]]
 ) -> pa.Table:
+    documents = parsed([payload for payload, _ in found])
+    return _rows(table, documents, [place for _, place in found], segment, names)
+
+
+def _rows(
+    table: str,
+    documents: list[Document],
+    places: list[int],
+    segment: str,
+    names: dict[int, list[str]],
+) -> pa.Table:
     import pyarrow as pa
 
-    documents = _parsed([payload for payload, _ in found])
     rest: list[Document] = [{} for _ in documents]
     values = values_of(documents)
     nothing = [None] * len(documents)
@@ -79,18 +111,7 @@ def _table(
             more.update((key, document[key]) for key in document.keys() - known)
     columns += [
         pa.array([orjson.dumps(more) if more else None for more in rest], pa.string()),
-        pa.repeat(pa.scalar(segment, pa.string()), len(found)),
-        pa.array([place for _, place in found], pa.int64()),
+        pa.repeat(pa.scalar(segment, pa.string()), len(places)),
+        pa.array(places, pa.int64()),
     ]
     return pa.Table.from_arrays(columns, schema=schema_of(table))
-
-
-def _parsed(payloads: list[bytes]) -> list[Document]:
-    """Return the documents of payloads, which are parsed as one list: half the time of each."""
-    try:
-        documents: list[Document] = orjson.loads(b"[%b]" % b",".join(payloads))
-    except orjson.JSONDecodeError:
-        documents = []
-    if len(documents) != len(payloads):  # a payload is no document
-        return [orjson.loads(payload) for payload in payloads]
-    return documents

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import weakref
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.decisions.fields import FIELDS, schema_of
 from headrace.decisions.folder import LogFolder
+from headrace.decisions.leases import take_lease
+from headrace.decisions.manifest import manifest_of
 from headrace.decisions.reading import read_frames
 from headrace.decisions.sealing import check_size
 from headrace.decisions.tables import tables_of
@@ -17,20 +20,40 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_ONE_PER = {"decisions": "id", "shadows": "id, model", "outcomes": "id"}
+_ONE_PER = {
+    "decisions": "id",
+    "shadows": "id, model",
+    "outcome_history": "segment, place, id, name",
+}
+# The latest correction holds; without one what was told first.
+_OUTCOMES = """
+CREATE OR REPLACE TEMP VIEW outcomes AS
+SELECT *, count(*) FILTER (WHERE corrects) OVER (PARTITION BY id, name) AS corrected
+FROM outcome_history
+QUALIFY row_number() OVER (
+    PARTITION BY id, name
+    ORDER BY corrects DESC, CASE WHEN corrects THEN -epoch_us(logged) ELSE epoch_us(logged) END,
+        CASE WHEN corrects THEN 0 ELSE 1 END, segment, place
+) = 1
+"""
 
 
 def open_view(
     folder: Path, connection: duckdb.DuckDBPyConnection | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """Make the views `decisions`, `shadows` and `outcomes` of a log, as it is at this moment.
+    """Make the views of a log, as it is at this moment: `decisions`, `shadows`, `outcomes`, ….
 
-    Of several records of a decision, a model's shadow of a decision, or an outcome, the views show
-    the one that was logged first. `segment` and `place` say where a row lies in the log.
+    Of several records of a decision, or of a model's shadow of a decision, the views show the one
+    that was logged first. `outcomes` has a row for each outcome of a decision, by its `name` (empty
+    where there is only one): the value that holds now, which is that of the latest correction, and
+    how often it was `corrected`. `outcome_history` has everything that was told, in a row each; ask
+    it for what was known at a moment. `segment` and `place` say where a row lies in the log.
 
     `decisions` has `features` (MAP of name to DOUBLE), `texts` (MAP of name to VARCHAR) and
     `entity`, asked for as in `features['distance']`; the document's `at` is `decided_at`, and
     `answer` is JSON text, asked for as in `answer->>'probability'`.
+
+    The files that the views read are kept for as long as the connection lives.
 
     Args:
         folder: The folder of the endpoint; where there is no log, the views are empty.
@@ -43,11 +66,13 @@ def open_view(
     import duckdb
 
     database = duckdb.connect() if connection is None else connection
-    compacted, fresh = _snapshot(LogFolder(Path(folder)))
+    compacted, fresh, lease = _snapshot(LogFolder(Path(folder)))
+    if lease is not None:
+        weakref.finalize(database, os.close, lease)
     for table in FIELDS:
-        files = [path for path in compacted[table] if path.exists()]
         database.register(f"headrace_fresh_{table}", fresh[table])
-        database.execute(_view(table, files))
+        database.execute(_view(table, compacted[table]))
+    database.execute(_OUTCOMES)
     return database
 
 
@@ -55,7 +80,14 @@ def _view(table: str, files: list[Path]) -> str:
     rows = f"FROM headrace_fresh_{table}"
     if files:
         listed = ", ".join(_quoted(path) for path in files)
-        rows = f"FROM read_parquet([{listed}]) UNION ALL {rows}"
+        # files that are older than a column lack it
+        rows += f" UNION ALL BY NAME FROM read_parquet([{listed}], union_by_name=true)"
+    if table == "outcomes":
+        table = "outcome_history"
+        rows = (
+            f"FROM ({rows}) SELECT * REPLACE (coalesce(name, '') AS name, "
+            "coalesce(corrects, false) AS corrects, coalesce(late, false) AS late)"
+        )
     return (
         f"CREATE OR REPLACE TEMP VIEW {table} AS FROM ({rows}) QUALIFY row_number() OVER "
         f"(PARTITION BY {_ONE_PER[table]} ORDER BY logged, segment, place) = 1"
@@ -69,28 +101,52 @@ def _quoted(path: Path) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _snapshot(folder: LogFolder) -> tuple[dict[str, list[Path]], dict[str, pa.Table]]:
-    """Return the Parquet files and the rows that are in no such file, each record once.
+def _snapshot(
+    folder: LogFolder,
+) -> tuple[dict[str, list[Path]], dict[str, pa.Table], int | None]:
+    """Return the Parquet files, the rows that are in none, each record once, and what keeps both.
 
-    Segments are listed before Parquet files: what a compaction removes between the two is then in
-    the second list, and what it adds later is in neither.
+    Segments are listed before the manifest is read, which must be the same afterwards: what is
+    compacted meanwhile would be in both or in none.
     """
-    with ExitStack() as stack:
-        opened: dict[str, tuple[int, int, bool]] = {}
-        for name in folder.names():
-            try:
-                fd = os.open(folder.log(name), os.O_RDONLY)
-            except FileNotFoundError:  # compacted and removed since the listing
+    while True:
+        with ExitStack() as stack:
+            opened = _opened(folder, stack)
+            manifest = manifest_of(folder)
+            lease = take_lease(folder, manifest.version) if manifest.files else None
+            there = [name for name, (fd, _, _) in opened.items() if os.fstat(fd).st_nlink]
+            if manifest_of(folder).version != manifest.version:
+                if lease is not None:
+                    os.close(lease)
                 continue
-            stack.callback(os.close, fd)
-            sealed = folder.sealed_size(name)
-            size = os.fstat(fd).st_size
-            if sealed is not None:
-                check_size(folder.log(name), sealed, size)
-            opened[name] = fd, size, sealed is not None
-        names = sorted(path.stem for path in folder.path.glob("parquet/decisions/[!.]*.parquet"))
-        fresh = _rows(folder, {k: v for k, v in opened.items() if k not in set(names)})
-    return {table: [folder.parquet(table, name) for name in names] for table in FIELDS}, fresh
+            try:
+                fresh = _rows(folder, {n: opened[n] for n in there if n not in manifest.compacted})
+            except BaseException:
+                if lease is not None:
+                    os.close(lease)
+                raise
+            files = {
+                table: [folder.parquet(table, file.name) for file in manifest.of(table)]
+                for table in FIELDS
+            }
+            return files, fresh, lease
+
+
+def _opened(folder: LogFolder, stack: ExitStack) -> dict[str, tuple[int, int, bool]]:
+    """Return the segments, open until the stack ends: file, how long, whether sealed."""
+    opened: dict[str, tuple[int, int, bool]] = {}
+    for name in folder.names():
+        try:
+            fd = os.open(folder.log(name), os.O_RDONLY)
+        except FileNotFoundError:  # compacted and removed since the listing
+            continue
+        stack.callback(os.close, fd)
+        sealed = folder.sealed_size(name)
+        size = os.fstat(fd).st_size
+        if sealed is not None:
+            check_size(folder.log(name), sealed, size)
+        opened[name] = fd, size, sealed is not None
+    return opened
 
 
 def _rows(folder: LogFolder, opened: dict[str, tuple[int, int, bool]]) -> dict[str, pa.Table]:

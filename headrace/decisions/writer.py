@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
-from headrace.decisions.documents import columns_record
+from headrace.decisions.columns import Columns, columns_record
 from headrace.decisions.folder import LogFolder, LogWriteError
 from headrace.decisions.frames import OVERHEAD, Record, batch_of
 from headrace.decisions.inventory import Inventory, write_inventory
 from headrace.decisions.segments import Births, create_segment
 
 Durability = Literal["process", "power"]
+_LONGEST_PROBE = 1 << 20
 
 
 class SegmentWriter:
@@ -42,6 +43,8 @@ class SegmentWriter:
         self._segment_bytes = segment_bytes
         self._durable = durability == "power"
         self._fd = -1
+        self._next: tuple[str, int] | None = None
+        self._refused = 0  # how long the batch was that could not be written
         self.name = ""
         self._listed: set[int] = set()  # the columns that the segment already explains
         self._inventory = Inventory()
@@ -51,27 +54,53 @@ class SegmentWriter:
         size = sum(len(record.payload) for record in records) + OVERHEAD * len(records)
         return self._fd < 0 or (self.size > 0 and self.size + size > self._segment_bytes)
 
-    def turn(self) -> str:
-        """Begin a segment and return its name; while none can be made, the present one stays.
+    def begin(self) -> str:
+        """Make the next segment and return its name; `settle` goes over to it.
 
         Raises:
-            LogWriteError: None can be made.
+            LogWriteError: None can be made; the present one stays.
         """
         try:
-            name, fd = create_segment(self._folder, self._writer, self._births)
-            if self._durable:
-                self._sync_folder(name, fd)
+            self._next = create_segment(self._folder, self._writer, self._births)
         except OSError as error:
             raise LogWriteError.of(self._folder.segments, error) from error
-        self.close()
+        return self._next[0]
+
+    def settle(self) -> None:
+        """Go over to the segment that was begun, if one was: this may wait for the disk.
+
+        Raises:
+            LogWriteError: It cannot be brought to the disk; the present one stays.
+        """
+        if self._next is None:
+            return
+        (name, fd), self._next = self._next, None
+        if self._durable:
+            try:
+                self._sync_folder(name, fd)
+            except OSError as error:
+                raise LogWriteError.of(self._folder.segments, error) from error
+        self._seal()
         self.name, self._fd = name, fd
         self._listed, self._inventory = set(), Inventory()
-        return name
+
+    def probe(self) -> None:
+        """Find out whether as much could be written as could not be the last time.
+
+        Raises:
+            LogWriteError: It could not.
+        """
+        try:
+            self._put_bytes(bytes(self._refused))
+        except OSError as error:
+            raise LogWriteError.of(self._folder.log(self.name), error) from error
+        finally:
+            self._take_back()
 
     def write(
         self,
         records: Sequence[Record],
-        columns: Mapping[int, tuple[str, ...]],
+        columns: Mapping[int, Columns],
     ) -> list[int]:
         """Write a batch; return where in the segment each record lies.
 
@@ -91,20 +120,20 @@ class SegmentWriter:
         self._listed |= missing
         note = self._inventory.note
         for record, offset in zip(records, offsets, strict=True):
-            note(record.kind, record.key, record.logged, offset)
+            note(record, offset)
         self._inventory.tally.size += len(batch)
         return offsets[len(missing) :]
 
     def close(self) -> None:
         """Seal the segment; the next batch begins another."""
-        if self._fd < 0:
-            return
-        if not self.size:
-            self._folder.log(self.name).unlink(missing_ok=True)
-        else:
-            with suppress(OSError):  # no room: whoever opens the log next seals it
-                write_inventory(self._folder.idx(self.name), self._inventory)
-        self._abandon()
+        with suppress(LogWriteError):
+            self.settle()
+        self._seal()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a segment to write to."""
+        return self._fd >= 0
 
     @property
     def size(self) -> int:
@@ -113,18 +142,22 @@ class SegmentWriter:
 
     def _put(self, batch: bytes) -> None:
         try:
-            written = os.write(self._fd, batch)
-            while written < len(batch):  # what stopped it is told to the one who asks again
-                written += os.write(self._fd, memoryview(batch)[written:])
+            self._put_bytes(batch)
             if self._durable:
                 self._sync()
         except OSError as error:
             path = self._folder.log(self.name)
+            self._refused = min(len(batch), _LONGEST_PROBE)
             self._take_back()
             raise LogWriteError.of(path, error) from error
         except BaseException:  # an interrupt: the batch was not answered for
             self._take_back()
             raise
+
+    def _put_bytes(self, batch: bytes) -> None:
+        written = os.write(self._fd, batch)
+        while written < len(batch):  # what stopped it is told to the one who asks again
+            written += os.write(self._fd, memoryview(batch)[written:])
 
     def _sync(self) -> None:
         try:
@@ -145,6 +178,16 @@ class SegmentWriter:
             raise
         finally:
             os.close(folder)
+
+    def _seal(self) -> None:
+        if self._fd < 0:
+            return
+        if not self.size:
+            self._folder.log(self.name).unlink(missing_ok=True)
+        else:
+            with suppress(OSError):  # no room: whoever opens the log next seals it
+                write_inventory(self._folder.idx(self.name), self._inventory)
+        self._abandon()
 
     def _take_back(self) -> None:
         if self._fd < 0:

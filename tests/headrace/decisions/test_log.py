@@ -96,7 +96,7 @@ def test_a_record_longer_than_a_page_is_found(log, decision):
         pytest.param(
             {"kind": "decison"},
             "A record of the decision log is of kind 'decison'. Did you mean 'decision'?\n"
-            "  Fix: Log a document whose 'kind' is 'decision', 'shadow' or 'outcome'.",
+            "  Fix: Log a document whose 'kind' is 'decision', 'batch', 'shadow' or 'outcome'.",
             id="unknown kind",
         ),
         pytest.param(
@@ -297,8 +297,9 @@ def test_a_record_that_is_damaged_is_told_by_file_and_place(open_log, folder, de
     begin = content.rindex(b"\xffHR")
     assert str(damaged.value) == (
         f"The decision log '{path}' is damaged at byte {begin}: no whole record lies there.\n"
-        "  Fix: Restore the file from a copy, or move it and its '.idx' out of the folder, which "
-        "gives up its records."
+        "  Fix: Restore the file from a copy, or run `headrace decisions repair` with the "
+        "endpoint: it sets the damaged bytes aside, says what is lost with them, and the log "
+        "opens again."
     )
     assert log.decision("UA1") == decision("UA1")
 

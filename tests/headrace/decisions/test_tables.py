@@ -32,6 +32,7 @@ fitting = {
     "text": text | st.none(),
     "instant": st.integers(0, 1 << 52) | st.none(),
     "integer": st.integers(0, 9) | st.none(),
+    "flag": st.booleans() | st.none(),
     "number": number | st.none(),
     "json": st.fixed_dictionaries({"probability": number}) | st.none(),
     "texts": st.fixed_dictionaries({"origin": text}, optional={"dest": text | st.none()}),

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.decisions import DecisionLog, Position, Tail, compact, load_cursor, save_cursor
+from headrace.decisions import (
+    DecisionLog,
+    Position,
+    Tail,
+    compact,
+    load_cursor,
+    open_view,
+    save_cursor,
+)
 from headrace.errors import DamagedArtifactError, ParameterError
 
 COLUMNS = ("distance", "wind", "carrier")
@@ -227,3 +235,58 @@ def test_a_cursor_has_a_name_that_a_file_may_have(folder):
     assert str(refused.value) == (
         "A cursor is named '../x'.\n  Fix: Use letters, digits, '_' and '-'."
     )
+
+
+def test_scores_of_many_decisions_in_one_record_are_shadows_as_any_others(
+    log, folder, shadow, decision
+):
+    alike = {"model": "flight_delay/4", "experiment": "4-against-3", "ms": 0.1}
+    many = {"kind": "scores", "id": "UA1", "logged": 3, "ids": ["UA1", "UA2"],
+            "scores": [0.5, None], **alike}  # fmt: skip
+    log.append([decision("UA1"), many, shadow("UA3", logged=4)])
+    expected = [
+        {"kind": "shadow", "id": "UA1", "logged": 3, "score": 0.5, **alike},
+        {"kind": "shadow", "id": "UA2", "logged": 3, "score": None, **alike},
+        shadow("UA3", logged=4),
+    ]
+    tail = Tail.open(folder, kinds=("shadow",))
+
+    found = [document for _, document in tail.poll()]
+    tail.close()
+
+    assert found == expected
+    assert log.stats().shadows == 3
+    question = "SELECT id, score, experiment, ms FROM shadows ORDER BY id"
+    before = open_view(folder).execute(question).fetchall()
+    log.close()
+    assert compact(folder).shadows == 3
+    assert open_view(folder).execute(question).fetchall() == before == [
+        ("UA1", 0.5, "4-against-3", 0.1),
+        ("UA2", None, "4-against-3", 0.1),
+        ("UA3", 0.5, "4-against-3", 0.1),
+    ]  # fmt: skip
+
+
+def test_scores_are_of_as_many_ids(log):
+    with pytest.raises(ParameterError) as refused:
+        log.append([{"kind": "scores", "id": "UA1", "logged": 3, "ids": ["a"], "scores": []}])
+
+    assert str(refused.value) == (
+        "The scores 'UA1' are not of as many ids.\n"
+        "  Fix: Give 'ids' and 'scores' as lists of one length, at least 1."
+    )
+
+
+def test_all_that_is_new_is_read_at_once_with_one_position(log, folder, decision, outcome):
+    log.append([decision("UA1"), outcome("UA1", 1.0), decision("UA2"), decision("UA3")])
+    tail = Tail.open(folder, kinds=("decision", "outcome"))
+
+    first, position = tail.poll_all(limit=2)
+    second, after = tail.poll_all()
+    again = Tail.open(folder, position, kinds=("decision", "outcome"))
+
+    assert first == [decision("UA1"), outcome("UA1", 1.0)]
+    assert second == [decision("UA2"), decision("UA3")]
+    assert again.poll_all() == (second, after)
+    assert again.names(second[0]["columns"]) == COLUMNS  # explained before the position
+    tail.close(), again.close()
