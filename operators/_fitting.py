@@ -14,6 +14,7 @@ from headrace.artifacts import Model, TrainSet, ValidationSet
 from headrace.errors import DataError
 from headrace.models import ModelCard, Task
 from headrace.schemas import TableSchema
+from operators._conformal import intervals_of
 from operators._curves import curves_of, thinned
 from operators._encoding import Matrix, fit_features
 from operators._examples import (
@@ -132,6 +133,8 @@ def finished(
     curves = curves_of(card.task, target, score)
     if learning:
         curves["learning"] = _learning(learning)
+    if card.task == "estimation":
+        card = replace(card, extra={**card.extra, "intervals": intervals_of(target, score)})
     counts = np.asarray(
         permutation_importance(scorer, fit.validation) if importance is None else importance
     )

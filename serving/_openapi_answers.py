@@ -8,24 +8,36 @@ from typing import Any
 import orjson
 
 from headrace.errors import HeadraceError
+from serving._access_errors import forbidden, rate_limited, unauthorized
 from serving._openapi_schemas import IDENTITY, MOMENT, Json, or_null
 from serving._request_errors import STATUS, RequestError
 from serving._request_faults import missing
 from serving._requests import MOST_BYTES
 
+KEY: Json = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key from whoever runs the endpoint; also read from the header x-api-key.",
+}
 EXAMPLE_ID = "2013-07-01/EWR/UA1545/0515"
 EXAMPLE_MOMENT = "2013-07-01T14:05:00+00:00"
 
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _TEXT: Json = {"type": "string"}
 _DESCRIPTIONS = {
-    400: "The body isn't JSON.",
+    400: "The body isn't JSON, or isn't an Arrow IPC stream, or the request isn't HTTP.",
+    401: "The request came without a good key.",
+    403: "The client may not do this here.",
     404: "There is no such endpoint, path, entity or decision.",
     405: "The path answers another method.",
-    409: "A decision has another outcome already; nothing of the request was recorded.",
+    408: "The request took too long to arrive.",
+    409: "A decision has another outcome already, a matrix is in another layout than the model's, "
+    "or a decision cannot be explained any more.",
     413: "The body is too large.",
-    415: "The body says that it isn't JSON.",
+    415: "The body says that it is something which isn't read here.",
     422: "A field is missing, unknown, not allowed, of the wrong type or out of range.",
+    429: "The client asks more often than it may.",
+    431: "The head of the request is too large.",
     500: "The model could not score the request, or an on-demand view not be computed of it.",
     503: "The endpoint is starting, or cannot read features or write its log. Nothing was "
     "recorded: send it again, with the same id.",
@@ -37,28 +49,47 @@ def answer_schemas(answer: str) -> Json:
     figure: Json = {"type": "number"}
     if answer == "probability":
         figure |= {"minimum": 0, "maximum": 1}
+    outputs = {
+        answer: figure,
+        "class": {**_TEXT, "description": "The likelier class, where it was asked for."},
+        "threshold": {**figure, "description": "From which probability on it is the positive one."},
+        "interval": {
+            **_list({"type": "number"}),
+            "minItems": 2,
+            "maxItems": 2,
+            "description": "Between which two values the outcome lies, as often as `coverage` "
+            "says for rows like those of validation.",
+        },
+        "coverage": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    }
+    beside = ("class", "threshold") if answer == "probability" else ("interval", "coverage")
     decision = {
         "id": IDENTITY,
         "endpoint": _TEXT,
         "model": {**_TEXT, "description": "The version that answered, such as name/3."},
-        "answer": {**_object({answer: figure}), "additionalProperties": False},
+        "answer": {"$ref": "#/components/schemas/Answer"},
         "at": {**MOMENT, "description": "The moment of the decision."},
         "repeated": {"type": "boolean", "description": "Whether this was answered before."},
         "missing": {
             **_list(_TEXT),
             "description": "Views that had nothing for the entity; their features were null.",
         },
+        "explanation": {"$ref": "#/components/schemas/Explanation"},
     }
+    said = {name: schema for name, schema in outputs.items() if name in (answer, *beside)}
     return {
-        "Decision": _object(decision),
+        "Answer": {**_object(said, optional=beside), "additionalProperties": False},
+        "Decision": _object(decision, optional=("explanation",)),
         "Recorded": {
-            **_object({"recorded": _COUNT, "repeated": _COUNT}),
-            "description": "How many outcomes are new, and how many were recorded before.",
+            **_object({name: _COUNT for name in ("recorded", "repeated", "corrected", "late")}),
+            "description": "How many outcomes are new, were recorded before, and took the place of "
+            "others; and of the new ones and those, how many came after their window.",
         },
         "About": _object(
             _about(), optional=("runtime", "challenger", "experiment", "on_demand", "log")
         ),
-        "Error": _object({"error": _error()}),
+        "Error": _object({"error": {"$ref": "#/components/schemas/ErrorDetail"}}),
+        "ErrorDetail": _error(),
     }
 
 
@@ -77,6 +108,11 @@ def refusals(endpoint: str, model: str) -> Json:
         RequestError.outcome_before_decision(EXAMPLE_ID, decided, decided),
         RequestError.model_failed(model, ValueError("the model expects other features")),
         RequestError.log_unwritable(disk_full),
+        unauthorized("no key"),
+        forbidden("nightly", "decide", endpoint),
+        rate_limited("nightly", endpoint, 10, 1.0),
+        RequestError("too_slow", "The request took too long.", remedy="send it faster."),
+        RequestError("head_too_large", "The head is too large.", remedy="send fewer headers."),
     ]
     return {
         refusal_name(error.status): {
@@ -109,6 +145,11 @@ def _about() -> Json:
         "experiment": or_null(_TEXT),
         "clock": {**_TEXT, "enum": ["live", "replayed"]},
         "inputs": _list(_object(entry)),
+        "outputs": {**_list(_TEXT), "description": "What answers can have beside their figure."},
+        "matrix": {
+            **_object({"layout": _TEXT, "features": _list({"type": "object"})}),
+            "description": "The columns of a matrix, with the texts of category codes in order.",
+        },
         "on_demand": {
             "type": "object",
             "description": "How often each on-demand view was computed for this table, and failed.",

@@ -42,6 +42,12 @@ def decide_schema(rules: Rules, inputs: Mapping[str, Input]) -> Json:
         "entity": _entity_schema(rules),
         "features": _features_schema(rules, inputs),
         "at": _at_schema(rules),
+        "outputs": outputs_schema(rules),
+        "explain": {
+            "type": ["boolean", "null"],
+            "description": "Whether the answer is to say what the score is made of, beside what "
+            "is logged.",
+        },
     }
     schema: Json = {
         "type": "object",
@@ -65,9 +71,39 @@ def outcomes_schema() -> Json:
     outcome: Json = {
         "type": "object",
         "additionalProperties": False,
-        "required": ["id", "value"],
+        "required": ["value"],
+        "oneOf": [
+            {"required": ["id"], "properties": {"entity": {"type": "null"}}},
+            {
+                "required": ["entity"],
+                "properties": {"entity": {"type": "object"}, "id": False},
+            },
+        ],
         "properties": {
             "id": {**IDENTITY, "description": "The id that the decision was answered with."},
+            "entity": {
+                "type": ["object", "null"],
+                "minProperties": 1,
+                "maxProperties": 8,
+                "additionalProperties": {
+                    "type": ["string", "integer"],
+                    "minLength": 1,
+                    "maxLength": LONGEST_TEXT,
+                    "minimum": -LARGEST_INT,
+                    "maximum": LARGEST_INT,
+                },
+                "description": "Whom it is about, instead of an id: columns of the decisions' "
+                "entities. It goes to the last decision about them before it.",
+            },
+            "name": {
+                **or_null({"type": "string"}),
+                "description": "Of several outcomes of a decision, which one.",
+            },
+            "corrects": {
+                "type": ["boolean", "null"],
+                "description": "Whether it may take the place of what was told before.",
+            },
+            "source": {**or_null(IDENTITY), "description": "Who says so, for people."},
             "value": {
                 "type": ["number", "null"],
                 "description": "What happened, 1 or 0 where it is a class; null where it will "
@@ -81,6 +117,16 @@ def outcomes_schema() -> Json:
         "additionalProperties": False,
         "required": ["outcomes"],
         "properties": {"outcomes": {"type": "array", "items": outcome}},
+    }
+
+
+def outputs_schema(rules: Rules) -> Json:
+    """Return the schema of the field `outputs`."""
+    items: Json | bool = {"enum": list(rules.outputs)} if rules.outputs else False
+    return {
+        "type": ["array", "null"],
+        "items": items,
+        "description": "What is wanted beside the figure that every answer has.",
     }
 
 

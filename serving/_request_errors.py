@@ -15,6 +15,7 @@ from headrace.errors import HeadraceError, did_you_mean
 from serving._request_text import quoted, short, shown
 
 Code = Literal[
+    "not_http",
     "not_json",
     "too_large",
     "unknown_field",
@@ -22,26 +23,44 @@ Code = Literal[
     "wrong_type",
     "out_of_range",
     "not_allowed",
+    "unauthorized",
+    "forbidden",
+    "rate_limited",
     "unknown_endpoint",
     "unknown_entity",
     "unknown_decision",
     "outcome_conflict",
+    "wrong_layout",
+    "not_explained",
+    "not_arrow",
     "method_not_allowed",
+    "too_slow",
+    "head_too_large",
+    "too_many_connections",
+    "internal",
     "unsupported_media_type",
     "features_unreadable",
     "log_unreadable",
     "log_unwritable",
     "model_failed",
+    "model_unreachable",
     "on_demand_failed",
     "starting",
 ]
 STATUS: Mapping[Code, int] = {
+    "not_http": 400,
     "not_json": 400,
+    "not_arrow": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
     "unknown_endpoint": 404,
     "unknown_entity": 404,
     "unknown_decision": 404,
     "method_not_allowed": 405,
+    "too_slow": 408,
     "outcome_conflict": 409,
+    "wrong_layout": 409,
+    "not_explained": 409,
     "too_large": 413,
     "unsupported_media_type": 415,
     "unknown_field": 422,
@@ -49,7 +68,12 @@ STATUS: Mapping[Code, int] = {
     "wrong_type": 422,
     "out_of_range": 422,
     "not_allowed": 422,
+    "rate_limited": 429,
+    "head_too_large": 431,
+    "internal": 500,
+    "too_many_connections": 503,
     "model_failed": 500,
+    "model_unreachable": 503,
     "on_demand_failed": 500,
     "features_unreadable": 503,
     "log_unreadable": 503,
@@ -85,6 +109,7 @@ class RequestError(HeadraceError):
         super().__init__(problem, remedy=remedy)
         self.code = code
         self.status = STATUS[code]
+        self.retry_after: int | None = 1 if self.status == 503 else None  # seconds
         self.field = field
         self.expected = expected
         self.got = got
@@ -100,6 +125,15 @@ class RequestError(HeadraceError):
             "remedy": self.remedy,
         }
         return orjson.dumps({"error": {k: v for k, v in error.items() if v is not None}})
+
+    @classmethod
+    def internal(cls, error: Exception) -> Self:
+        """Build the error for what should not happen; the lane's log has more of it."""
+        return cls(
+            "internal",
+            f"The lane failed at this request: {type(error).__name__}.",
+            remedy="tell whoever runs this; the log of the lane says where.",
+        )
 
     @classmethod
     def too_large(cls, size: int, limit: int) -> Self:
@@ -236,7 +270,7 @@ class RequestError(HeadraceError):
             "outcome_conflict",
             f"The outcome of decision {quoted(identity)} has value {_value(has)}, got "
             f"{_value(got)}; no outcome of the request was recorded.",
-            remedy="send each outcome once it is final: one that is recorded is never changed.",
+            remedy='send it with "corrects": true if it takes the place of what was told before.',
             field="value",
             expected=f"{_value(has)}, as recorded",
             got=_value(got),

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.errors import did_you_mean
 from serving._request_errors import RequestError
 from serving._request_faults import missing, not_allowed, out_of_range, unknown_field, wrong_type
 from serving._request_rules import FIELDS, MOST_OTHER_COLUMNS, Rules
@@ -32,12 +33,18 @@ class DecisionRequest:
         entity: Key columns of the views, and what else identifies the row for people.
         given: Feature values of the request: its own inputs, and those of views it overrides.
         at_us: The decision's moment in microseconds since 1970, None for now.
+        outputs: What is wanted beside the figure that every answer has.
+        explain: Whether the answer is to say what the score is made of.
+        trace: The trace of a request that is sampled.
     """
 
     id: str | None
     entity: dict[str, Any]
     given: dict[str, Any]
     at_us: int | None
+    outputs: tuple[str, ...] = ()
+    explain: bool = False
+    trace: Any = None
 
 
 def read_decision(document: Any, rules: Rules) -> DecisionRequest:
@@ -51,7 +58,7 @@ def read_decision(document: Any, rules: Rules) -> DecisionRequest:
     identity = None if given_id is None else read_id(given_id, "id")
     entity = _object(body.get("entity"), "entity", "an object of key columns")
     features = _object(body.get("features"), "features", "an object of feature values")
-    at_us = _read_at(body.get("at"), rules)
+    at_us = read_at(body.get("at"), rules)
     given = _read_features(features, rules)
     for name, value in entity.items():
         if name in rules.own and name not in given:
@@ -60,7 +67,8 @@ def read_decision(document: Any, rules: Rules) -> DecisionRequest:
     _require_few_columns(entity, rules)
     _require_keys(entity, given, rules)
     _require_own_inputs(entity, given, rules)
-    return DecisionRequest(identity, entity, given, at_us)
+    outputs = read_outputs(body.get("outputs"), rules)
+    return DecisionRequest(identity, entity, given, at_us, outputs, read_explain(body))
 
 
 def require_object(
@@ -90,6 +98,44 @@ def require_object(
     return document
 
 
+def read_outputs(value: Any, rules: Rules) -> tuple[str, ...]:
+    """Return the outputs that the field `outputs` of a body asks for, each once.
+
+    Raises:
+        RequestError: It isn't a list of names, or names what the models have not.
+    """
+    if value is None:
+        return ()
+    has = ", ".join(f"'{name}'" for name in rules.outputs) or "none"
+    expected = f"a list of {has}" if rules.outputs else "null"
+    if not isinstance(value, list):
+        raise wrong_type("outputs", expected, value, remedy='send a list, ["class"].')
+    for place, name in enumerate(value):
+        if not isinstance(name, str) or name not in rules.outputs:
+            raise RequestError(
+                "out_of_range",
+                f"The endpoint '{rules.endpoint}' has no output {shown(name)}."
+                f"{did_you_mean(name if isinstance(name, str) else '', rules.outputs)}",
+                remedy="ask for outputs that every model of the endpoint has, or leave them out.",
+                field=f"outputs[{place}]",
+                expected=f"one of {has}",
+                got=shown(name),
+            )
+    return tuple(dict.fromkeys(value))
+
+
+def read_explain(body: Mapping[str, Any]) -> bool:
+    """Return whether a body asks for an explanation.
+
+    Raises:
+        RequestError: Its field `explain` is neither true nor false.
+    """
+    value = body.get("explain")
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise wrong_type("explain", "true or false", value, remedy="send true, or leave it out.")
+
+
 def _object(value: Any, field: str, expected: str) -> dict[str, Any]:
     if value is None:
         return {}
@@ -98,7 +144,12 @@ def _object(value: Any, field: str, expected: str) -> dict[str, Any]:
     return value
 
 
-def _read_at(value: Any, rules: Rules) -> int | None:
+def read_at(value: Any, rules: Rules) -> int | None:
+    """Return the moment that a request says, None for now.
+
+    Raises:
+        RequestError: It is no moment, or the endpoint decides by the present time.
+    """
     if value is None:
         return None
     if rules.clock != "replayed":

@@ -10,7 +10,7 @@ from headrace.errors import ParameterError, did_you_mean
 from serving._request_values import Kind, computed_from_kind, input_kind, key_kind
 
 Clock = Literal["live", "replayed"]
-FIELDS = ("id", "entity", "features", "at")
+FIELDS = ("id", "entity", "features", "at", "outputs", "explain")
 MOST_OTHER_COLUMNS = 8
 
 
@@ -60,6 +60,7 @@ class Rules:
         views: For each view looked up: its name, its key columns and its inputs.
         computed: For each on-demand view: its name, and the inputs that it computes.
         only_for: For each input that no model takes: the on-demand views that need it.
+        outputs: What every model that may answer can be asked for.
     """
 
     endpoint: str
@@ -70,6 +71,7 @@ class Rules:
     views: tuple[tuple[str, tuple[str, ...], frozenset[str]], ...]
     computed: tuple[tuple[str, frozenset[str]], ...] = ()
     only_for: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
 
     def covered(self, given: Iterable[str]) -> frozenset[str]:
         """Return the inputs that need not be found: those given, and what nobody needs then.
@@ -83,9 +85,13 @@ class Rules:
 
 
 def rules_of(
-    endpoint: str, inputs: Sequence[Input], lookups: Sequence[Lookup], clock: Clock
+    endpoint: str,
+    inputs: Sequence[Input],
+    lookups: Sequence[Lookup],
+    clock: Clock,
+    outputs: Sequence[str] = (),
 ) -> Rules:
-    """Return the rules of an endpoint with these inputs and lookups.
+    """Return the rules of an endpoint with these inputs, lookups and outputs.
 
     Raises:
         ParameterError: A dtype is unknown, an input is named twice, a key column has two dtypes,
@@ -130,6 +136,7 @@ def rules_of(
             if view is not None
         ),
         only_for={each.name: each.only_for for each in inputs if each.only_for},
+        outputs=tuple(outputs),
     )
 
 

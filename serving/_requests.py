@@ -7,10 +7,22 @@ from typing import Any
 
 import orjson
 
+from serving._request_batches import (
+    MOST_BATCH_BYTES,
+    BatchRequest,
+    RankRequest,
+    read_batch,
+    read_ranking,
+)
 from serving._request_errors import RequestError
 from serving._request_faults import not_json
 from serving._request_outcomes import OutcomeRequest, read_outcomes
-from serving._request_reading import DecisionRequest, read_decision
+from serving._request_reading import (
+    DecisionRequest,
+    read_decision,
+    read_explain,
+    read_outputs,
+)
 from serving._request_rules import (
     FIELDS,
     MOST_OTHER_COLUMNS,
@@ -35,12 +47,15 @@ from serving._request_values import (
 )
 
 __all__ = [
+    "MOST_BATCH_BYTES",
     "MOST_BYTES",
     "MOST_OUTCOME_BYTES",
+    "BatchRequest",
     "DecisionRequest",
     "Input",
     "Lookup",
     "OutcomeRequest",
+    "RankRequest",
     "RequestReader",
 ]
 
@@ -58,6 +73,7 @@ class RequestReader:
         clock: "replayed" where a decision may say its moment, `at`.
         max_bytes: Size of the largest body for a decision that is read.
         max_outcome_bytes: Likewise for outcomes, of which one body holds many.
+        outputs: What every model that may answer can be asked for.
 
     Raises:
         ParameterError: The inputs and lookups do not fit together.
@@ -72,8 +88,9 @@ class RequestReader:
         clock: Clock,
         max_bytes: int = MOST_BYTES,
         max_outcome_bytes: int = MOST_OUTCOME_BYTES,
+        outputs: Sequence[str] = (),
     ) -> None:
-        self.rules = rules_of(endpoint, inputs, lookups, clock)
+        self.rules = rules_of(endpoint, inputs, lookups, clock, outputs)
         self._max_bytes = max_bytes
         self._max_outcome_bytes = max_outcome_bytes
         self._fields = frozenset(FIELDS)
@@ -90,9 +107,28 @@ class RequestReader:
         Raises:
             RequestError: It is wrong; the error names the field, what was expected and what came.
         """
-        document = _parsed(body, self._max_bytes)
+        return self.read(_parsed(body, self._max_bytes))
+
+    def read(self, document: Any) -> DecisionRequest:
+        """Return what a body of `decide`, as JSON was read, asks for; see `decision`."""
         request = self._without_fault(document)
         return read_decision(document, self.rules) if request is None else request
+
+    def batch(self, body: bytes) -> BatchRequest:
+        """Return what a JSON body of `decide-batch` asks for.
+
+        Raises:
+            RequestError: It is wrong as a whole; what is wrong with a decision is in its place.
+        """
+        return read_batch(_parsed(body, MOST_BATCH_BYTES), self.rules, self.read)
+
+    def ranking(self, body: bytes) -> RankRequest:
+        """Return what a body of `rank` asks for.
+
+        Raises:
+            RequestError: It is wrong; the error names the field, with the item it is of.
+        """
+        return read_ranking(_parsed(body, MOST_BATCH_BYTES), self.rules, self.read)
 
     def outcomes(self, body: bytes) -> list[OutcomeRequest]:
         """Return the outcomes that a body of `outcomes` tells, in its order.
@@ -132,6 +168,8 @@ class RequestReader:
                 entity,
                 given,
                 None if at is None else read_moment(at, "at"),
+                read_outputs(document.get("outputs"), self.rules),
+                read_explain(document),
             )
         except (KeyError, TypeError, AttributeError):  # something is missing, unknown or no object
             return None

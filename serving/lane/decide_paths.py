@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -18,7 +18,16 @@ def decide_paths(lane: LaneApp) -> dict[str, Path]:
 
     async def decide(asked: Asked) -> Answer:
         decider, reader = lane.ready()
-        body = await asked.json_body(MOST_BYTES)
-        return Answer(orjson.dumps(await decider.decide(reader.decision(body))))
+        request = reader.decision(await asked.json_body(MOST_BYTES))
+        request.trace = asked.trace
+        document = await decider.decide(request, _said(asked))
+        if request.explain:
+            (document,) = await lane.explainer.explained([document], decider.table)
+        return Answer(orjson.dumps(document))
 
     return {f"/v1/{lane.endpoint}/decide": Path("POST", decide, "decide")}
+
+
+def _said(asked: Asked) -> dict[str, Any] | None:
+    """What the record of a decision says of the request, beside what it asks."""
+    return None if asked.client is None else {"client": asked.client}

@@ -10,10 +10,11 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from features.online_lookup import Lookup
+from headrace.models import ModelFeature
 from serving._openapi import openapi_document
 from serving._request_errors import STATUS, Code, RequestError
 from serving._request_rules import Clock
-from serving._requests import Input, RequestReader
+from serving._requests import DecisionRequest, Input, RequestReader
 
 INPUTS = (
     Input(name="distance", dtype="float", source=None),
@@ -32,7 +33,16 @@ LOOKUPS = (
 Task = Literal["classification", "estimation"]
 
 
-def document_of(task: Task = "classification", clock: Clock = "replayed") -> dict[str, Any]:
+OUTPUTS = {"classification": ("probability", "class"), "estimation": ("estimate", "interval")}
+FEATURES = (
+    ModelFeature(name="distance", dtype="float"),
+    ModelFeature(name="origin", dtype="category", categories=("EWR", "JFK")),
+)
+
+
+def document_of(
+    task: Task = "classification", clock: Clock = "replayed", *, asks_for_keys: bool = False
+) -> dict[str, Any]:
     return openapi_document(
         endpoint="flight_delay",
         inputs=INPUTS,
@@ -40,6 +50,9 @@ def document_of(task: Task = "classification", clock: Clock = "replayed") -> dic
         task=task,
         clock=clock,
         model="flight_delay/3",
+        outputs=OUTPUTS[task],
+        features=FEATURES,
+        asks_for_keys=asks_for_keys,
     )
 
 
@@ -58,7 +71,12 @@ def contents(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         if "example" in node and "schema" in node:
             yield node
+        if "examples" in node and "schema" in node:
+            yield from (node | {"example": each["value"]} for each in node["examples"].values())
         for value in node.values():
+            yield from contents(value)
+    elif isinstance(node, list):
+        for value in node:
             yield from contents(value)
 
 
@@ -83,14 +101,24 @@ def test_it_describes_what_can_be_asked_and_every_answer() -> None:
     assert document["openapi"] == "3.1.0"
     assert set(document["info"]) >= {"title", "version"}
     assert answers == {
-        ("/v1/flight_delay/decide", "post"): [
-            "200", "400", "404", "405", "413", "415", "422", "500", "503"
-        ],
-        ("/v1/flight_delay/outcomes", "post"): [
-            "200", "400", "404", "405", "409", "413", "415", "422", "503"
-        ],
-        ("/v1/flight_delay", "get"): ["200", "404", "405", "503"],
+        **{
+            (f"/v1/flight_delay/{path}", "post"): [
+                "200", "400", "404", "405", "408", "409", "413", "415", "422", "431", "500", "503"
+            ]
+            for path in ("decide", "decide-batch", "rank", "outcomes")
+        },
+        ("/v1/flight_delay", "get"): ["200", "404", "405", "408", "431", "500", "503"],
     }  # fmt: skip
+
+
+def test_an_endpoint_that_asks_for_keys_says_so_and_how_it_refuses() -> None:
+    document = document_of(asks_for_keys=True)
+
+    assert document["security"] == [{"key": []}]
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for item in document["paths"].values():
+        for operation in item.values():
+            assert {"401", "403", "429"} <= operation["responses"].keys()
 
 
 def test_every_code_has_a_status_that_is_described() -> None:
@@ -120,7 +148,13 @@ def test_every_schema_is_one_and_every_example_satisfies_its_own() -> None:
 
 @pytest.mark.parametrize("clock", get_args(Clock))
 def test_the_examples_are_read_by_the_endpoint(clock: Clock) -> None:
-    reader = RequestReader(endpoint="flight_delay", inputs=INPUTS, lookups=LOOKUPS, clock=clock)
+    reader = RequestReader(
+        endpoint="flight_delay",
+        inputs=INPUTS,
+        lookups=LOOKUPS,
+        clock=clock,
+        outputs=OUTPUTS["classification"],
+    )
     paths = document_of(clock=clock)["paths"]
 
     def example(path: str) -> bytes:
@@ -133,6 +167,20 @@ def test_the_examples_are_read_by_the_endpoint(clock: Clock) -> None:
         "origin": "some origin",
     }
     assert [outcome.value for outcome in reader.outcomes(example("outcomes"))] == [1.0]
+    (decision,) = reader.batch(example("decide-batch")).decisions
+    assert isinstance(decision, DecisionRequest)
+    assert decision.outputs == ("probability", "class")
+    ranking = reader.ranking(example("rank"))
+    assert (ranking.top, [item.given["distance"] for item in ranking.items]) == (1, [12.5])
+
+
+def good(changes: dict[str, Any]) -> dict[str, Any]:
+    """A right request with a part that is wrong."""
+    return {
+        "entity": {"origin": "EWR"},
+        "features": {"distance": 1, "night": True},
+        **changes,
+    }
 
 
 @pytest.mark.parametrize(
@@ -150,6 +198,12 @@ def test_the_examples_are_read_by_the_endpoint(clock: Clock) -> None:
             id="an unknown feature",
         ),
         pytest.param("OutcomesRequest", {"outcomes": [{"id": "a"}]}, id="no value"),
+        pytest.param("DecisionRequest", good({"outputs": ["interval"]}), id="another's output"),
+        pytest.param("DecisionRequest", good({"explain": 1}), id="a number for an explanation"),
+        pytest.param("BatchRequest", {"decisions": [{}] * 501}, id="too many decisions"),
+        pytest.param("RankRequest", {"items": []}, id="nothing to rank"),
+        pytest.param("RankRequest", {"items": [{"id": "a"}]}, id="an item's own id"),
+        pytest.param("Answer", {"probability": 0.5, "interval": [0, 1]}, id="another's answer"),
         pytest.param("Decision", {"id": "a"}, id="half an answer"),
         pytest.param("Error", {"error": {"code": "odd", "message": "", "remedy": ""}}, id="code"),
         pytest.param("Recorded", {"recorded": -1, "repeated": 0}, id="fewer than none"),

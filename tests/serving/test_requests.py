@@ -45,7 +45,13 @@ LOOKUPS = (
         dtypes=("int", "bool"),
     ),
 )
-READER = RequestReader(endpoint="flight_delay", inputs=INPUTS, lookups=LOOKUPS, clock="replayed")
+READER = RequestReader(
+    endpoint="flight_delay",
+    inputs=INPUTS,
+    lookups=LOOKUPS,
+    clock="replayed",
+    outputs=("probability", "class"),
+)
 GOOD: dict[str, Any] = {
     "id": "2013-07-01/EWR/UA1545/0515",
     "entity": {"tail": "N14228", "origin": "EWR"},
@@ -332,15 +338,17 @@ _NUMBER_REMEDY = "send a number, or null where it isn't known."
         ),
         pytest.param(
             body(entitiy={}), ("unknown_field", "entitiy",
-            "an object with 'id', 'entity', 'features', 'at'", "'entitiy' (text)",
+            "an object with 'id', 'entity', 'features', 'at', 'outputs', 'explain'",
+            "'entitiy' (text)",
             "A request to decide has no field 'entitiy'. Did you mean 'entity'?",
             "correct the name or leave it out."), id="a misspelt part",
         ),
         pytest.param(
-            b"[1]", ("wrong_type", None, "an object with 'id', 'entity', 'features', 'at'",
+            b"[1]", ("wrong_type", None,
+            "an object with 'id', 'entity', 'features', 'at', 'outputs', 'explain'",
             "[1] (list)",
             "A request to decide must be an object with 'id', 'entity', 'features', 'at', "
-            "got [1] (list).",
+            "'outputs', 'explain', got [1] (list).",
             "send a JSON object, {...}."), id="a list as body",
         ),
     ],
@@ -593,8 +601,8 @@ def test_outcomes_are_read_in_their_order() -> None:
         ),
         pytest.param(
             {"outcomes": [3]},
-            "The field 'outcomes[0]' must be an object with 'id', 'value', 'known_at', "
-            "got 3 (number).",
+            "The field 'outcomes[0]' must be an object with 'id', 'value', 'known_at', 'name', "
+            "'entity', 'corrects', 'source', got 3 (number).",
             id="no object",
         ),
     ],
@@ -715,6 +723,8 @@ REQUESTS = objects(
         "entity": objects(ENTITY),
         "features": objects(FEATURES),
         "at": st.sampled_from([None, "2013-07-01T05:15:00Z"]),
+        "outputs": st.sampled_from([None, [], ["class"], ["class", "probability", "class"]]),
+        "explain": st.sampled_from([None, True, False]),
     }
 )
 
@@ -732,7 +742,7 @@ def outcome_of(read: Callable[[], Any]) -> Any:
 @example(sent=b'{"at": "0001-01-01T00:00:00+23:59", "entity": {}}')
 @example(sent=b'{"at": "9999-12-31T23:59:59-23:59", "entity": {}}')
 def test_any_body_is_understood_or_refused_with_a_reason(sent: bytes) -> None:
-    for read in (READER.decision, READER.outcomes):
+    for read in (READER.decision, READER.outcomes, READER.batch, READER.ranking):
         outcome = outcome_of(lambda read=read: read(sent))  # type: ignore[misc]
 
         if isinstance(outcome, bytes):
