@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -58,3 +59,13 @@ def port_after_mlflow(kind: type[BaseModel], given: dict[str, Any]) -> object:
         return (after + 1 if after == int(prefect) else after) if after < 65534 else 1024
     except (TypeError, ValueError):
         return kind.model_fields["mlflow_port"].default + 1  # the wrong port is told of by itself
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a service that listens on an interface is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name, which may be anybody's
+        return False

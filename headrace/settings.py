@@ -7,18 +7,22 @@ taken from the folder of `headrace.toml` there, and from the working directory i
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -27,12 +31,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from headrace.addresses import address_of, port_after_mlflow, wrong_address
-from headrace.errors import ParameterError, UnknownNameError, did_you_mean
+from headrace._machine import operating_system_user, usable_processors
+from headrace._settings_file import FILE_NAME, PATHS_OF_TLS, TomlFile, lower_first
+from headrace.addresses import address_of, is_loopback, port_after_mlflow, wrong_address
+from headrace.errors import ParameterError, UnknownNameError
 
-FILE_NAME = "headrace.toml"
 PREFIX = "HEADRACE_"
-_PATHS = ("home", "store", "project")
 # what Feast's registry and the features for decisions may lie in, beside SQLite in the home
 _FEATURES = {
     "features_registry_url": ("postgresql://", "postgresql+psycopg://"),
@@ -67,6 +71,12 @@ class Settings(BaseSettings):
             names those it takes part in. JSON in the environment.
         decision_durability: What a logged decision outlives: "process", or also a loss of "power",
             for a wait for the disk in each batch of answers.
+        slow_answer_ms: What takes a lane longer to answer than this, in milliseconds, is a line of
+            its structured log.
+        otlp_endpoint: Address, http or https, of an OpenTelemetry receiver to which lanes send
+            traces over OTLP, without `/v1/traces`; none by default.
+        trace_ratio: The share of decisions of which a trace is begun, 0 to 1. A trace that the
+            caller keeps is gone on with, whatever this says.
         notify_url: Address, http or https, that Prefect calls when a run that the runner started
             fails or crashes; none by default.
         feast_ui: Whether `headrace up` starts Feast's page of features without being told to.
@@ -74,6 +84,24 @@ class Settings(BaseSettings):
         feast_ui_port: Port it listens on; the one after MLflow's by default.
         features_registry_url: SQLAlchemy URL of Feast's registry; `features/registry.db` in `home`
             by default, else on PostgreSQL.
+        serving_front: What customers' requests come to: "off", each lane at a port of its own on
+            loopback, or "haproxy", one address before all lanes.
+        serving_front_host: Interface the front listens on.
+        serving_front_port: Port it listens on; 0 for any that is free.
+        serving_front_url: The address of the front that clients are told; from host and port by
+            default.
+        serving_front_metrics_port: Port on loopback where the front tells Prometheus; none by
+            default.
+        serving_tls_certificate: PEM file of the certificate, and of those above it, with which
+            requests are received; plain HTTP without one.
+        serving_tls_key: PEM file of its key.
+        serving_tls_client_ca: PEM file of who signs the certificates that clients then have to
+            show; none by default.
+        serving_keys: Whether endpoints ask for keys: "required", "off", or "auto", which asks where
+            the front listens beyond loopback.
+        client_key: Key that our client sends to endpoints; never shown.
+        client_ca: PEM file of who signs the certificates of endpoints; those that the system
+            trusts by default.
         features_online_url: Where features are read online: `redis://host:port/number` or
             `postgresql://user:password@host:port/database`; `features/online.db` in `home` by
             default.
@@ -100,12 +128,26 @@ class Settings(BaseSettings):
     gpus: int | None = Field(default=None, ge=0)
     limits: Annotated[dict[_Name, _Places], NoDecode] = Field(default_factory=dict)
     decision_durability: Literal["process", "power"] = "process"
+    slow_answer_ms: float = Field(default=1000.0, gt=0)
+    otlp_endpoint: str | None = None
+    trace_ratio: float = Field(default=0.01, ge=0, le=1)
     notify_url: str | None = None
     feast_ui: bool = True
     feast_ui_host: str = "127.0.0.1"
     feast_ui_port: int = Field(ge=1, le=65535)
     features_registry_url: str | None = None
     features_online_url: str | None = None
+    serving_front: Literal["off", "haproxy"] = "off"
+    serving_front_host: str = Field(default="127.0.0.1", min_length=1)
+    serving_front_port: int = Field(default=8700, ge=0, le=65535)
+    serving_front_url: str | None = None
+    serving_front_metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    serving_tls_certificate: Path | None = None
+    serving_tls_key: Path | None = None
+    serving_tls_client_ca: Path | None = None
+    serving_keys: Literal["auto", "off", "required"] = "auto"
+    client_key: SecretStr | None = None
+    client_ca: Path | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -117,7 +159,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the environment before `headrace.toml`, and look nowhere else."""
-        return init_settings, env_settings, _TomlFile(settings_cls)
+        return init_settings, env_settings, TomlFile(settings_cls, _project_folder())
 
     @model_validator(mode="before")
     @classmethod
@@ -133,11 +175,11 @@ class Settings(BaseSettings):
             "prefect_url": address_of(cls, given, "prefect"),
             "mlflow_url": address_of(cls, given, "mlflow"),
             "roots": _bundled_packages(),
-            "threads": _usable_processors(),
+            "threads": usable_processors(),
             "feast_ui_port": port_after_mlflow(cls, given),
         }
         if "actor" not in given:
-            filled["actor"] = _operating_system_user()
+            filled["actor"] = operating_system_user()
         return filled | given
 
     @field_validator("roots", mode="before")
@@ -157,7 +199,17 @@ class Settings(BaseSettings):
         except ValueError:
             raise PydanticCustomError("json", 'It is not valid JSON, such as {"a": 2}') from None
 
-    @field_validator("notify_url", mode="after")
+    @field_validator("client_key", mode="before")
+    @classmethod
+    def _show_no_key(cls, value: object) -> object:
+        return value if value is None else SecretStr(str(value))  # no error quotes it then
+
+    @field_validator(*PATHS_OF_TLS, mode="after")
+    @classmethod
+    def _make_file_absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("notify_url", "otlp_endpoint", "serving_front_url", mode="after")
     @classmethod
     def _take_web_addresses_only(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"https?://[^\s/]+", value):
@@ -208,6 +260,13 @@ class Settings(BaseSettings):
         return self.mlflow_url == f"http://{self.mlflow_host}:{self.mlflow_port}"
 
     @property
+    def asks_for_keys(self) -> bool:
+        """Whether whoever asks an endpoint needs a key."""
+        if self.serving_keys == "auto":
+            return self.serving_front != "off" and not is_loopback(self.serving_front_host)
+        return self.serving_keys == "required"
+
+    @property
     def run_folder(self) -> Path:
         """The folder that says which of our services run."""
         return self.home / "run"
@@ -219,7 +278,8 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """Return the `HEADRACE_*` variables under which a child process has these settings."""
-        values = self.model_dump(mode="json") | {
+        # a key is no child's business: those that need it are given it as this process was
+        values = self.model_dump(mode="json", exclude={"client_key"}) | {
             "roots": os.pathsep.join(map(str, self.roots)),
             "limits": json.dumps(self.limits),
         }
@@ -237,30 +297,6 @@ class Settings(BaseSettings):
             for name, value in values.items()
             if value is not None and followed.get(name) != value
         }
-
-
-class _TomlFile(PydanticBaseSettingsSource):
-    """This source reads `headrace.toml` and refuses keys that are no setting."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        """Satisfy the interface; `__call__` reads all fields at once."""
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        path = _project_folder() / FILE_NAME
-        if not path.is_file():
-            return {}
-        known = self.settings_cls.model_fields.keys() - {"project"}
-        values = _read_toml(path)
-        unknown = [
-            f"There is no setting '{key}' in {path}.{did_you_mean(key, known)}"
-            for key in sorted(values.keys() - known)
-        ]
-        if unknown:
-            raise UnknownNameError(
-                " ".join(unknown), remedy=f"Correct or remove the name in {path}."
-            )
-        return {key: _from_folder(path.parent, key, value) for key, value in values.items()}
 
 
 _overrides: dict[str, Any] = {}
@@ -316,7 +352,7 @@ def load_settings(**changes: Any) -> Settings:
         name = str(first["loc"][0])
         within = ".".join(str(part) for part in first["loc"] if part not in ("", "[key]"))
         raise ParameterError(
-            f"The setting '{within}' is {first['input']!r}: {_lower_first(first['msg'])}.",
+            f"The setting '{within}' is {first['input']!r}: {lower_first(first['msg'])}.",
             remedy=f"Correct it in {_where(name, changes)}.",
         ) from None
 
@@ -324,27 +360,6 @@ def load_settings(**changes: Any) -> Settings:
 def inherited_environment() -> dict[str, str]:
     """Return a copy of this process's environment, for a child process to start from."""
     return dict(os.environ)
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(
-            f"{path} is not valid TOML: {_lower_first(str(error))}.",
-            remedy="Correct the file, or remove it to use the defaults.",
-        ) from None
-
-
-def _from_folder(folder: Path, key: str, value: Any) -> Any:
-    """Return a path of `headrace.toml` as seen from the file's folder."""
-    if key == "roots" and isinstance(value, list):
-        return [folder / Path(str(part)).expanduser() for part in value]
-    if isinstance(value, dict):
-        return MappingProxyType(value)  # no dict, or it were mixed with that of the environment
-    if key in _PATHS and isinstance(value, str) and "://" not in value:
-        return str(folder / Path(value).expanduser())
-    return value
 
 
 def _project_folder() -> Path:
@@ -357,19 +372,6 @@ def _project_folder() -> Path:
 
 def _database_in(home: Path) -> str:
     return f"sqlite:///{home / 'headrace.db'}"
-
-
-def _usable_processors() -> int:
-    if hasattr(os, "sched_getaffinity"):  # Linux only
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _operating_system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # in a container the user id may have no name
-        return f"uid-{os.getuid()}"
 
 
 def _own_home() -> Path:
@@ -388,7 +390,3 @@ def _where(name: str, changes: dict[str, Any]) -> str:
     if os.environ.get(PREFIX + name.upper()):
         return f"the environment variable {PREFIX}{name.upper()}"
     return str(_project_folder() / FILE_NAME)
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:].rstrip(".")

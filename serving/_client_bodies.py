@@ -25,11 +25,17 @@ class Outcome:
         id: Of the decision.
         value: What happened, 1 or 0 where it is a class; None where it will never be known.
         known_at: When it was known, aware; None for now.
+        name: Which of several outcomes of a decision it is; "" for the one without a name.
+        corrects: Whether it takes the place of what was told before.
+        source: Who says so, for people.
     """
 
     id: str
     value: float | None
     known_at: datetime | None = None
+    name: str = ""
+    corrects: bool = False
+    source: str | None = None
 
 
 def pieces(outcomes: Iterable[Outcome]) -> Iterable[bytes]:
@@ -41,6 +47,12 @@ def pieces(outcomes: Iterable[Outcome]) -> Iterable[bytes]:
         entry: dict[str, Any] = {"id": outcome.id, "value": outcome.value}
         if outcome.known_at is not None:
             entry["known_at"] = written(outcome.known_at)
+        if outcome.name:
+            entry["name"] = outcome.name
+        if outcome.corrects:
+            entry["corrects"] = True
+        if outcome.source is not None:
+            entry["source"] = outcome.source
         part = encoded(entry)
         if parts and size + len(part) > _PIECE_BYTES:
             yield b'{"outcomes":[%s]}' % b",".join(parts)
@@ -63,7 +75,10 @@ def require_finite(values: Mapping[str, Any]) -> None:
         ParameterError: A value is infinite.
     """
     for name, value in values.items():
-        if type(value) not in _NEVER_INFINITE and isinstance(value, Real) and isinf(value):
+        kind = type(value)
+        if kind in _NEVER_INFINITE or not (kind is float or isinstance(value, Real)):
+            continue
+        if isinf(value):
             raise ParameterError(
                 f"The value of '{name}' is {value}, and JSON has no infinity.",
                 remedy="give a number, or None where it isn't known.",

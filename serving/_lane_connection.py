@@ -1,86 +1,116 @@
-"""This module keeps the client's connections to a lane: HTTP with keep-alive, no proxy, no magic.
-
-A call by `http.client` costs a fifth of one by httpx, and a replay makes many.
-"""
+"""This module keeps a client's connections to lanes: HTTP with keep-alive, for threads."""
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Callable
-from http.client import HTTPConnection
-from urllib.parse import urlsplit
+import time
 
-from headrace.errors import ParameterError
+from serving._client_places import Place
+from serving._client_reading import Reading
+from serving._client_trust import Trust
+from serving._client_wire import Headers, Reply, Request, T
 
-_HEADERS = {"content-type": "application/json", "accept": "application/json"}
+_CONNECT_SECONDS = 1.0  # a machine that does not exist any more says nothing, and others wait
+_IDLE_SECONDS = 55.0  # a lane and a front keep idle connections for 75
+_PIECE = 1 << 16
+
+
+class _Stale(OSError):
+    """This connection was closed while it was idle, so the request was never read."""
 
 
 class LaneConnections:
-    """These are the open connections to one lane, for any number of threads.
+    """These are the open connections of one client, for any number of threads.
 
     Args:
-        find: Says where the lane answers now, such as "http://127.0.0.1:30000".
-        timeout_seconds: How long one connection or answer may take.
+        headers: What every request says.
+        trust: How TLS is spoken.
+        timeout_seconds: How long one answer may take.
     """
 
-    def __init__(self, find: Callable[[], str], *, timeout_seconds: float) -> None:
-        self._find = find
+    def __init__(self, headers: Headers, trust: Trust, *, timeout_seconds: float) -> None:
+        self._headers = headers
+        self._trust = trust
         self._timeout = timeout_seconds
         self._lock = threading.Lock()
-        self._idle: list[HTTPConnection] = []
-        self._address: tuple[str, int] | None = None
-        self.url: str | None = None  # where the last request went, for messages
+        self._idle: dict[Place, list[tuple[socket.socket, float]]] = {}
 
-    def send(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
-        """Return the status and the body of the answer to one request, sent once.
+    def send(self, place: Place, request: Request[T]) -> Reply:
+        """Return the answer to one request.
 
         Raises:
             OSError: The connection could not be made, or broke; the lane may have answered.
-            http.client.HTTPException: What came back isn't HTTP, or ended early.
-            ParameterError: The address isn't one of a lane.
+            ParameterError: The files for TLS cannot be used.
         """
-        connection, address = self._take()
+        written = self._headers.write(place, request)
+        while (kept := self._take(place)) is not None:
+            try:
+                return self._exchange(place, kept, written, kept=True)
+            except _Stale:  # many may be, after a restart
+                continue
+        return self._exchange(place, self._open(place), written, kept=False)
+
+    def close(self) -> None:
+        """Close what is idle."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for kept in idle.values():
+            for connection, _ in kept:
+                connection.close()
+
+    def _exchange(
+        self, place: Place, connection: socket.socket, written: bytes, *, kept: bool
+    ) -> Reply:
+        reading = Reading()
         try:
-            connection.request(method, path, body, _HEADERS)
-            response = connection.getresponse()
-            answer = response.status, response.read()
+            connection.sendall(written)
+            reply = self._read(connection, reading)
+        except BaseException as error:
+            connection.close()
+            broke = isinstance(error, OSError) and not isinstance(error, TimeoutError)
+            if kept and broke and not reading.begun:
+                raise _Stale from error
+            raise
+        if reading.may_go_on:
+            with self._lock:
+                self._idle.setdefault(place, []).append((connection, time.monotonic()))
+        else:
+            connection.close()
+        return reply
+
+    def _read(self, connection: socket.socket, reading: Reading) -> Reply:
+        until = time.monotonic() + self._timeout
+        while True:
+            reply = reading.feed(connection.recv(_PIECE))
+            if reply is not None:
+                return reply
+            if time.monotonic() > until:  # whoever says a little now and then
+                raise TimeoutError(f"no whole answer within {self._timeout:g} seconds")
+
+    def _take(self, place: Place) -> socket.socket | None:
+        oldest = time.monotonic() - _IDLE_SECONDS
+        with self._lock:
+            kept = self._idle.get(place)
+            while kept:
+                connection, since = kept.pop()
+                if since > oldest:
+                    return connection
+                connection.close()
+        return None
+
+    def _open(self, place: Place) -> socket.socket:
+        connection = socket.create_connection(
+            (place.host, place.port), timeout=min(_CONNECT_SECONDS, self._timeout)
+        )
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if place.tls:
+                connection = self._trust.context().wrap_socket(
+                    connection, server_hostname=place.host
+                )
+            connection.settimeout(self._timeout)
         except BaseException:
             connection.close()
             raise
-        self._give_back(connection, address)
-        return answer
-
-    def forget(self) -> None:
-        """Close what is idle and ask for the address again at the next request."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-            self._address = None
-        for connection in idle:
-            connection.close()
-
-    def _take(self) -> tuple[HTTPConnection, tuple[str, int]]:
-        with self._lock:
-            if self._address is None:
-                url = self._find()
-                self._address = _host_and_port(url)
-                self.url = url
-            if self._idle:
-                return self._idle.pop(), self._address
-        return HTTPConnection(*self._address, timeout=self._timeout), self._address
-
-    def _give_back(self, connection: HTTPConnection, address: tuple[str, int]) -> None:
-        with self._lock:
-            if address == self._address:
-                self._idle.append(connection)
-                return
-        connection.close()  # the lane has moved meanwhile
-
-
-def _host_and_port(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
-        raise ParameterError(
-            f"The address of a lane is http://HOST:PORT, got '{url}'.",
-            remedy="give the address that `headrace endpoint show` prints, without a path.",
-        )
-    return parts.hostname, parts.port or 80
+        return connection

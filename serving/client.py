@@ -1,45 +1,48 @@
-"""This module asks an endpoint from Python: decide, tell outcomes, see what answers.
+"""This module asks an endpoint from Python: decide, rank, tell outcomes, see what answers.
 
     with Client("flight_delay") as client:
         decision = client.decide(entity={"tail": "N14228"}, features={"distance": 719})
         client.outcome(decision.id, 1.0)
 
-A request that meets a lane which restarts is sent again. That is safe: every decision has an id,
-and the same id again gets the logged answer.
+A request that meets a replica which ends, or a front that does not answer, is sent to another one.
+That is safe: every decision has an id, and the same id again gets the logged answer.
 """
 
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from http.client import HTTPException
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import quote
 
-from headrace.errors import HeadraceError, ServiceError
-from serving._client_answers import (
-    Decision,
-    DecisionRefused,
-    NotYet,
-    Recorded,
-    decision_of,
-    read_answer,
-    recorded_of,
+from pydantic import SecretStr
+
+from serving._client_answers import Decision, DecisionRefused, Ranked, Ranking, Recorded
+from serving._client_bodies import Outcome
+from serving._client_requests import (
+    about_request,
+    decide_many_requests,
+    decide_request,
+    matrix_request,
+    outcome_requests,
+    rank_request,
+    table_request,
+    together,
 )
-from serving._client_bodies import Outcome, encoded, pieces, require_finite, written
+from serving._client_settings import Told, told
+from serving._client_talk import Find, Send, Talk, talk
+from serving._client_wire import Reply, Request
 from serving._lane_connection import LaneConnections
 
 if TYPE_CHECKING:
-    from serving.endpoints import Endpoints
+    import numpy as np
+    import pyarrow as pa
 
 T = TypeVar("T")
 
-__all__ = ["Client", "Decision", "DecisionRefused", "Outcome", "Recorded"]
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds
+__all__ = ["Client", "Decision", "DecisionRefused", "Outcome", "Ranked", "Ranking", "Recorded"]
 
 
 class Client:
@@ -47,10 +50,18 @@ class Client:
 
     Args:
         endpoint: Name of the endpoint.
-        url: Where its lane answers, `http://HOST:PORT`; by default the database is asked, and
-            asked again when the lane has moved.
-        patience_seconds: For how long a request is sent again while no lane answers.
+        url: Where it answers: http or https, a host, perhaps a port, perhaps a path that another
+            proxy has before ours. By default the database is asked, and asked again when nobody
+            answers there any more: first the front is asked, without one the replicas in turn.
+        key: The client's key; the setting `client_key` by default.
+        ca: PEM file of who signs the endpoint's certificate; the setting `client_ca` by default.
+        certificate: PEM file of the client's own certificate and key, where one is asked for.
+        patience_seconds: For how long a request is sent again while nobody answers, or while
+            everybody asks to come again later.
         timeout_seconds: How long one answer may take.
+
+    Raises:
+        ParameterError: The key or the address is not one.
     """
 
     def __init__(
@@ -58,15 +69,18 @@ class Client:
         endpoint: str,
         *,
         url: str | None = None,
+        key: str | SecretStr | None = None,
+        ca: str | Path | None = None,
+        certificate: str | Path | None = None,
         patience_seconds: float = 5.0,
         timeout_seconds: float = 10.0,
     ) -> None:
         self.endpoint = endpoint
-        self._url = url
         self._patience = patience_seconds
-        self._path = f"/v1/{quote(endpoint, safe='')}"
-        self._endpoints: Endpoints | None = None
-        self._lane = LaneConnections(self._address, timeout_seconds=timeout_seconds)
+        self._told: Told = told(endpoint, url=url, key=key, ca=ca, certificate=certificate)
+        self._connections = LaneConnections(
+            self._told.headers, self._told.trust, timeout_seconds=timeout_seconds
+        )
 
     def decide(
         self,
@@ -75,6 +89,8 @@ class Client:
         features: Mapping[str, Any] | None = None,
         id: str | None = None,  # noqa: A002  what the request calls it
         at: datetime | str | None = None,
+        outputs: Sequence[str] = (),
+        explain: bool = False,
     ) -> Decision:
         """Return the endpoint's decision about an entity.
 
@@ -85,32 +101,149 @@ class Client:
                 views say. None and NaN are null.
             id: What to call the decision; made up by default.
             at: The moment of the decision, aware; only for an endpoint that a replay feeds.
+            outputs: What else to answer: "class", "interval".
+            explain: Whether to say what each input contributed.
 
         Raises:
             DecisionRefused: The request is wrong; the error names the field.
             ParameterError: A value cannot be sent as JSON.
             ServiceError: No lane answers, or it could not decide.
         """
-        require_finite(entity)
-        request: dict[str, Any] = {
-            "id": uuid.uuid4().hex if id is None else id,
-            "entity": dict(entity),
-        }
-        if features is not None:
-            require_finite(features)
-            request["features"] = dict(features)
-        if at is not None:
-            request["at"] = written(at)
-        return self._ask("POST", "/decide", encoded(request), decision_of)
+        return self._ask(
+            decide_request(
+                self.endpoint,
+                entity=entity,
+                features=features,
+                id=id,
+                at=at,
+                outputs=outputs,
+                explain=explain,
+            )
+        )
+
+    def decide_many(
+        self,
+        decisions: Iterable[Mapping[str, Any]],
+        *,
+        outputs: Sequence[str] = (),
+        explain: bool = False,
+    ) -> list[Decision | DecisionRefused]:
+        """Return the decisions about many entities, in their order.
+
+        Many are sent in several requests. What is wrong with one of them stands in its place, and
+        does not hold up the others.
+
+        Args:
+            decisions: Each with `entity`, and as for `decide` perhaps `features`, `id` and `at`.
+            outputs: As for `decide`, of all of them.
+            explain: As for `decide`, of all of them.
+
+        Raises:
+            DecisionRefused: A request is wrong as a whole.
+            ParameterError: A value cannot be sent as JSON.
+            ServiceError: No lane answers.
+        """
+        requests = decide_many_requests(self.endpoint, decisions, outputs=outputs, explain=explain)
+        return [each for request in requests for each in self._ask(request)]
+
+    def rank(
+        self,
+        items: Iterable[Mapping[str, Any]],
+        *,
+        entity: Mapping[str, Any] | None = None,
+        features: Mapping[str, Any] | None = None,
+        id: str | None = None,  # noqa: A002  what the request calls it
+        top: int | None = None,
+        at: datetime | str | None = None,
+        outputs: Sequence[str] = (),
+        explain: bool = False,
+    ) -> Ranking:
+        """Return items in the order of their scores, the best first.
+
+        Args:
+            items: Each with `entity` and `features` of its own, or one of them.
+            entity: What all items share.
+            features: What all items share.
+            id: What to call the list; made up by default. Its items are called after it.
+            top: How many to return; None for all.
+            at: As for `decide`.
+            outputs: As for `decide`.
+            explain: As for `decide`.
+
+        Raises:
+            DecisionRefused: The request is wrong.
+            ParameterError: A value cannot be sent as JSON.
+            ServiceError: No lane answers, or it could not decide.
+        """
+        return self._ask(
+            rank_request(
+                self.endpoint,
+                items,
+                entity=entity,
+                features=features,
+                id=id,
+                top=top,
+                at=at,
+                outputs=outputs,
+                explain=explain,
+            )
+        )
+
+    def score_matrix(
+        self,
+        rows: np.ndarray[Any, Any],
+        *,
+        layout: str,
+        id: str | None = None,  # noqa: A002  what the request calls it
+    ) -> np.ndarray[Any, Any]:
+        """Return the scores (n_rows,) of rows that hold every feature as a number.
+
+        Args:
+            rows: Shape (n_rows, n_features), in the order that `about()["matrix"]` says; a
+                category is the place of its text there. NaN is null.
+            layout: What `about()["matrix"]["layout"]` was when the order was read; where the
+                champion now has other features, the rows are refused instead of being misread.
+            id: What to call the batch; made up by default. Row 3 is the decision "ID/3".
+
+        Raises:
+            DecisionRefused: The rows are not of that layout.
+            ServiceError: No lane answers, or it could not decide.
+        """
+        return self._ask(matrix_request(self.endpoint, rows, layout=layout, id=id))
+
+    def decide_table(
+        self,
+        table: pa.Table,
+        *,
+        id: str | None = None,  # noqa: A002  what the request calls it
+    ) -> pa.Table:
+        """Return for each row of a table its decision's `id`, `model` and `score`.
+
+        Args:
+            table: Keys of the feature views and features, by their names.
+            id: What to call the batch; made up by default.
+
+        Raises:
+            DecisionRefused: A column is missing or wrong.
+            ServiceError: No lane answers, or it could not decide.
+        """
+        return self._ask(table_request(self.endpoint, table, id=id))
 
     def outcome(
         self,
         id: str,  # noqa: A002  what the request calls it
         value: float | None,
         known_at: datetime | None = None,
+        *,
+        name: str = "",
+        corrects: bool = False,
+        source: str | None = None,
     ) -> Recorded:
         """Tell the outcome of one decision; see `Outcome` and `outcomes`."""
-        return self.outcomes([Outcome(id=id, value=value, known_at=known_at)])
+        told = Outcome(
+            id=id, value=value, known_at=known_at, name=name, corrects=corrects, source=source
+        )
+        return self.outcomes([told])
 
     def outcomes(self, outcomes: Iterable[Outcome]) -> Recorded:
         """Tell the outcomes of decisions; one that was told before with the same value is fine.
@@ -123,12 +256,7 @@ class Client:
             ParameterError: A value is infinite.
             ServiceError: No lane answers, or it could not record them.
         """
-        recorded = repeated = 0
-        for body in pieces(outcomes):
-            piece = self._ask("POST", "/outcomes", body, recorded_of)
-            recorded += piece.recorded
-            repeated += piece.repeated
-        return Recorded(recorded=recorded, repeated=repeated)
+        return together(self._ask(each) for each in outcome_requests(self.endpoint, outcomes))
 
     def about(self) -> dict[str, Any]:
         """Return what answers now, and what it is asked with, as the lane says it.
@@ -137,11 +265,11 @@ class Client:
             DecisionRefused: The lane at the given address is another endpoint's.
             ServiceError: No lane answers.
         """
-        return self._ask("GET", "", None, dict)
+        return self._ask(about_request(self.endpoint))
 
     def close(self) -> None:
         """Close the connections; the next request would open them again."""
-        self._lane.forget()
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -154,49 +282,30 @@ class Client:
     ) -> None:
         self.close()
 
-    def _ask(
-        self, method: str, path: str, body: bytes | None, read: Callable[[dict[str, Any]], T]
-    ) -> T:
-        """Send a request until a lane answers it or patience ends; return what `read` makes."""
-        # the machine's seconds: the clock of a replay stands still meanwhile
-        until, pause = time.monotonic() + self._patience, _FIRST_PAUSE
+    def _ask(self, request: Request[T]) -> T:
+        steps = talk(self.endpoint, self._told.places, request, patience_seconds=self._patience)
+        try:
+            return self._walk(steps, request)
+        finally:
+            steps.close()
+
+    def _walk(self, steps: Talk[T], request: Request[T]) -> T:
+        """Do what a talk says until it has an answer."""
+        reply: Reply | None = None
+        failed: Exception | None = None
         while True:
             try:
-                status, answer = self._lane.send(method, self._path + path, body)
-                return read_answer(status, answer, read)
-            except (OSError, HTTPException) as error:
-                trouble: HeadraceError = self._unreachable(error)
-            except NotYet as error:
-                trouble = error
-            self._lane.forget()
-            if time.monotonic() + pause > until:
-                raise trouble
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def _address(self) -> str:
-        if self._url is not None:
-            return self._url
-        if self._endpoints is None:
-            from serving.endpoints import Endpoints
-
-            self._endpoints = Endpoints()
-        lane = self._endpoints.lane(self.endpoint)
-        if lane is None or lane.url is None:
-            said = f" {lane.message}" if lane and lane.message else ""
-            raise NotYet(
-                f"No lane of endpoint '{self.endpoint}' has an address yet.{said}",
-                remedy=self._remedy,
-            )
-        return lane.url
-
-    def _unreachable(self, error: Exception) -> ServiceError:
-        return ServiceError(
-            f"No lane of endpoint '{self.endpoint}' answers at {self._lane.url}: "
-            f"{str(error) or type(error).__name__}.",
-            remedy=self._remedy,
-        )
-
-    @property
-    def _remedy(self) -> str:
-        return f"run `headrace up`, and see `headrace endpoint show {self.endpoint}`."
+                step = steps.send(reply) if failed is None else steps.throw(failed)
+            except StopIteration as ended:
+                answer: T = ended.value
+                return answer
+            reply = failed = None
+            try:
+                if isinstance(step, Send):
+                    reply = self._connections.send(step.place, request)
+                elif isinstance(step, Find):
+                    self._told.finder.find()
+                else:
+                    time.sleep(step.seconds)
+            except Exception as error:  # the talk says what becomes of it
+                failed = error

@@ -363,12 +363,18 @@ def test_what_is_no_lane_is_told_so(client: Client, lane: SmallLane) -> None:
     )
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "https://lane:1", "http://lane/v1"])
-def test_an_address_is_of_http_and_has_no_path(url: str) -> None:
-    with Client("flight_delay", url=url) as client, pytest.raises(ParameterError) as raised:
-        client.about()
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8000", "ftp://lane:1", "http://", "http://lane:x", "http://u:p@lane", "h?"]
+)
+def test_an_address_is_of_http_and_names_a_host(url: str) -> None:
+    with pytest.raises(ParameterError) as raised:
+        Client("flight_delay", url=url)
 
-    assert raised.value.problem == f"The address of a lane is http://HOST:PORT, got '{url}'."
+    assert str(raised.value) == (
+        "The address of an endpoint is http://HOST:PORT or https://HOST:PORT, "
+        f"got '{url}'.\n"
+        "  Fix: give the address that `headrace endpoint show` prints."
+    )
 
 
 def test_threads_share_a_client(client: Client, lane: SmallLane) -> None:
