@@ -19,6 +19,8 @@ import typer
 from flows._command import (
     approve,
     backup,
+    clients,
+    decisions,
     down,
     emit,
     endpoint,
@@ -67,6 +69,8 @@ app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
 app.add_typer(features.app, name="features")
 app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(clients.app, name="clients")
+app.add_typer(decisions.app, name="decisions")
 app.add_typer(store.app, name="store")
 
 

@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from headrace.clock import current_clock
 from serving._request_errors import RequestError
+from serving.access_keys import Verb
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Verb = Literal["decide", "outcomes", "read"]
-"""What a client may be granted at an endpoint; "read" is everything that changes nothing."""
-
 JSON = b"application/json"
 
 
@@ -33,6 +32,10 @@ class Answer(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+class GoneError(Exception):
+    """This client went away before its request was whole; there is nobody to answer."""
+
+
 class Asked:
     """This is one request: what it asks for, and who asks.
 
@@ -41,7 +44,7 @@ class Asked:
         receive: Gives the body, piece by piece.
     """
 
-    __slots__ = ("client", "method", "path", "receive", "scope")
+    __slots__ = ("at", "client", "method", "path", "receive", "scope", "trace")
 
     def __init__(self, scope: MutableMapping[str, Any], receive: Receive) -> None:
         self.scope = scope
@@ -49,6 +52,8 @@ class Asked:
         self.path: str = scope["path"]
         self.method: str = scope["method"]
         self.client: str | None = None  # name of the client whose key came, set by the gate
+        self.at = 0.0  # when the body was there, in monotonic seconds
+        self.trace: Any = None  # the `Trace` of a request that is sampled
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of a name in small letters, None without one."""
@@ -74,21 +79,30 @@ class Asked:
 
         Raises:
             RequestError: It has more than `most` bytes.
+            GoneError: The client has gone: half a body must not be taken for one.
         """
-        message = await self.receive()
+        message = await self._piece()
         body: bytes = message.get("body", b"")
+        self.at = current_clock().monotonic()
         if not message.get("more_body"):
             if len(body) > most:
                 raise RequestError.too_large(len(body), most)
             return body
         parts, size = [body], len(body)
         while message.get("more_body"):
-            message = await self.receive()
+            message = await self._piece()
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > most:
                 raise RequestError.too_large(size, most)
+        self.at = current_clock().monotonic()
         return b"".join(parts)
+
+    async def _piece(self) -> Message:
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise GoneError
+        return message
 
 
 @dataclass(frozen=True, slots=True)
