@@ -29,7 +29,7 @@ def invoke(
         operator: The operator.
         bound: The arguments.
         promised: Output name to the schema that the plan promised; None works it out from the
-            inputs.
+            inputs, and so does a None in it: what the plan could not know the run knows.
 
     Raises:
         BoundaryError: An input or output has the wrong kind or does not fit its schema.
@@ -50,8 +50,9 @@ def invoke(
             )
         else:
             arguments[slot.name] = received(operator.name, slot, value)
-    if promised is None:
-        promised = promised_schemas(operator, call_of(operator, bound))
+    if promised is None or None in promised.values():
+        known = promised_schemas(operator, call_of(operator, bound))
+        promised = known | {k: v for k, v in (promised or {}).items() if v is not None}
     with tracing(None):
         made = operator.body(**arguments)
     return _checked_outputs(operator, made, promised)

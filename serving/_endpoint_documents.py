@@ -23,10 +23,14 @@ class LookedUp:
     Args:
         lookups: What it looks up now, one document a view.
         by_generation: What it looked up at each of its generations.
+        task: What its models do, such as "classification".
+        outcomes: What may be told of its decisions, one document an outcome.
     """
 
     lookups: Lookups
     by_generation: Mapping[int, Lookups]
+    task: str = ""
+    outcomes: Sequence[Mapping[str, Any]] = ()
 
 
 def looked_up_by(endpoint: str) -> LookedUp:
@@ -65,11 +69,21 @@ def looked_up_by(endpoint: str) -> LookedUp:
     for generation, spec in rows:
         lookups = lookups if spec in (None, "null") else _lookups(spec)
         found[generation] = lookups
-    return LookedUp(lookups=_lookups(specs[endpoint]), by_generation=found)
+    spec = _document(specs[endpoint])
+    return LookedUp(
+        lookups=spec.get("lookups", ()),
+        by_generation=found,
+        task=spec.get("task", ""),
+        outcomes=spec.get("outcomes", ()),
+    )
 
 
 def _lookups(spec: Any) -> Lookups:
-    """Return the lookups of a spec; PostgreSQL gives the document, SQLite its text."""
-    document = json.loads(spec) if isinstance(spec, str) else spec
-    found: Lookups = document.get("lookups", ())
+    found: Lookups = _document(spec).get("lookups", ())
     return found
+
+
+def _document(spec: Any) -> Mapping[str, Any]:
+    """Return a spec; PostgreSQL gives the document, SQLite its text."""
+    document: Mapping[str, Any] = json.loads(spec) if isinstance(spec, str) else spec
+    return document

@@ -38,6 +38,7 @@ class Delivery:
         steps: The events.
         endpoint: Name of the endpoint.
         mark: Begins the id of every decision of this replay.
+        outcome: Name of the outcome that is told; "" for the one without a name.
         store: The online store, in the space that the endpoint reads.
         sender: Reaches the lane.
         clock: Stands at the beginning.
@@ -50,6 +51,7 @@ class Delivery:
         *,
         endpoint: str,
         mark: str,
+        outcome: str = "",
         store: OnlineStore,
         sender: Sender,
         clock: VirtualClock,
@@ -59,6 +61,7 @@ class Delivery:
         self._steps, self._mark, self._store = steps, mark, store
         self._sender, self._clock, self._say = sender, clock, say
         self._paths = (f"/v1/{endpoint}/decide", f"/v1/{endpoint}/outcomes")
+        self._name = {"name": outcome} if outcome else {}
         self._facts: dict[str, tuple[FeatureView, list[Row]]] = {}
         self._asked: list[Asked] = []
         self._told: list[Told] = []
@@ -137,6 +140,7 @@ class Delivery:
                         "id": f"{self._mark}:{each.unit}",
                         "value": each.value,
                         "known_at": from_us(each.known_us).isoformat(),
+                        **self._name,
                     }
                     for each in told
                 ]

@@ -38,7 +38,8 @@ def rule_text(rule: Rule) -> str:
             f"sequence over {rule.block}s{zone}, which promotes an equal challenger with "
             f"probability at most {rule.alpha:g}, however often one looks.{clip}",
             f"A decision counts {rule.label_window_hours:g} hours after it was made. {missing} "
-            "An outcome that is known to be null is left out.",
+            "An outcome that is known to be null is left out."
+            + (f" The outcome is '{rule.outcome}'." if rule.outcome else ""),
             f"Until there are {rule.min_blocks} {rule.block}s with {rule.min_decisions} decisions "
             f"that have both scores and an outcome, it is held. It is held too while outcomes are "
             f"known for less than {rule.min_coverage:.4g} of the decisions, it scored less than "

@@ -3,6 +3,10 @@
 A decision enters when it is as old as the rule's label window, in the order in which decisions were
 made, and with the whole of its block: never sooner because its outcome happens to be there. Taking
 labels as they land would favour whichever model is better on the outcomes that come first.
+
+An outcome counts with the value that was known at the moment whose knowledge is used: a correction
+known by then takes the place of what it corrects, one known later does not. What was first known
+after the rule's window is no label, whatever is said of it then.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import numpy as np
 from headrace.errors import ParameterError
 from serving._blocks import Arrays, Flags, block_spans, blocks_of, design_effect
 from serving._evidence_document import Block, DesignEffect, Evidence, Totals
+from serving._outcomes_known import known_outcomes
 from serving.rule import Rule
 
 if TYPE_CHECKING:
@@ -32,10 +37,7 @@ _DECISIONS = """
 WITH scored AS (
     SELECT id, min(score) AS score FROM shadows
     WHERE experiment = $experiment AND model = $challenger GROUP BY id
-), known AS (
-    SELECT id, first(value ORDER BY known_at) AS value, epoch_us(min(known_at)) AS known_us
-    FROM outcomes WHERE epoch_us(known_at) <= $as_of GROUP BY id
-)
+), known AS ({known})
 SELECT
     epoch_us(d.decided_at) AS at_us,
     CASE WHEN d.model = $champion THEN coalesce(d.score, 'nan'::DOUBLE) ELSE 'nan'::DOUBLE END
@@ -43,14 +45,18 @@ SELECT
     s.id IS NOT NULL AS shadowed,
     coalesce(s.score, 'nan'::DOUBLE) AS challenger,
     k.id IS NOT NULL AS known,
-    k.id IS NOT NULL AND k.value IS NULL AS censored,
-    coalesce(k.value, 'nan'::DOUBLE) AS outcome
+    k.id IS NOT NULL AND (k.value IS NULL OR NOT {in_time}) AS censored,
+    CASE WHEN {in_time} THEN coalesce(k.value, 'nan'::DOUBLE) ELSE 'nan'::DOUBLE END AS outcome
 FROM decisions d
 LEFT JOIN scored s ON s.id = d.id
-LEFT JOIN known k ON k.id = d.id AND k.known_us <= epoch_us(d.decided_at) + $window
+LEFT JOIN known k
+    ON k.id = d.id AND k.name = $outcome AND k.first_us <= epoch_us(d.decided_at) + $window
 WHERE d.experiment = $experiment AND epoch_us(d.decided_at) <= $as_of
 ORDER BY d.decided_at, d.id
 """
+# Whoever says "never known" in time and a value later was late with it: otherwise what happens to
+# be known by now would have a label, and what is decided now would have none.
+_IN_TIME = "coalesce(k.value_us <= epoch_us(d.decided_at) + $window, FALSE)"
 _MODELS = """
 SELECT d.model AS champion, s.model AS challenger, count(DISTINCT d.id) AS uses
 FROM decisions d LEFT JOIN shadows s ON s.id = d.id AND s.experiment = d.experiment
@@ -136,7 +142,9 @@ def evidence_from(
     pair = _pair(connection.execute(_MODELS, asked).fetchall(), champion, challenger)
     asked |= {"champion": pair.champion, "challenger": pair.challenger}
     asked["window"] = round(rule.label_window_hours * 3_600_000_000)
-    rows = connection.execute(_DECISIONS, asked).fetchnumpy()
+    asked["outcome"] = rule.outcome
+    query = _DECISIONS.format(known=known_outcomes(connection), in_time=_IN_TIME)
+    rows = connection.execute(query, asked).fetchnumpy()
     arrays = Arrays.of({name: np.ma.filled(column) for name, column in rows.items()}, rule)
     spans = block_spans(arrays.at_us, rule)
     closed = spans.ends + asked["window"] <= moment

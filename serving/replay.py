@@ -24,6 +24,7 @@ from headrace.recording import say
 from headrace.schemas import TableSchema
 from headrace.settings import settings
 from serving._replay_events import Steps, decisions_of, facts_of, outcomes_of
+from serving.outcome_kinds import kinds_of, require_declared
 from serving.routing import Route
 
 
@@ -75,6 +76,7 @@ def replay(
     since: date,
     until: date | None = None,
     timezone: Annotated[str, Field(min_length=1)] = "UTC",
+    outcome: str = "",
 ) -> Report:
     """Ask an endpoint for decisions as if it were then, and tell it the outcomes as they came.
 
@@ -94,6 +96,7 @@ def replay(
         since: First day.
         until: First day after the last; None goes to the end of the rows.
         timezone: Where days begin, as an IANA name.
+        outcome: Name that the endpoint has for the outcome; "" for the one without a name.
 
     Returns:
         decisions, repeated, outcomes, facts, missing (by view), as_of (the moment up to which
@@ -101,6 +104,7 @@ def replay(
 
     Raises:
         DefinitionError: The endpoint's clock is live, or rows and views do not pair up.
+        ParameterError: The endpoint takes no such outcome.
         DataError: There is nothing to replay, or the lane refuses a request.
         ServiceError: The lane does not answer.
     """
@@ -114,9 +118,11 @@ def replay(
             f"The endpoint '{endpoint}' runs on the live clock, which no replay may set.",
             remedy='Deploy an endpoint for replays: deploy(..., clock="replayed", space="replay").',
         )
+    require_declared(outcome, list(kinds_of(spec.outcomes).values()), whose="The replay")
     digests = [decisions.digest, labels.digest, *(rows.digest for rows in view_rows)]
     period = [since.isoformat(), None if until is None else until.isoformat(), timezone]
-    mark = document_digest([endpoint, deployed.document["proposed"], digests, period])[:10]
+    named = [outcome] if outcome else []  # a replay of before outcomes had names has its mark
+    mark = document_digest([endpoint, deployed.document["proposed"], digests, period, *named])[:10]
     done = settings().home / "serving" / "replays" / endpoint / f"{mark}.json"
     document = _read(done)
     if document is not None:
@@ -125,7 +131,9 @@ def replay(
     route = endpoints.route(endpoint)
     asked = asked_of(route, spec.on_demand)
     steps = _steps(decisions, labels, paired, asked, (since, until, timezone))
-    document = _delivered(steps, paired, endpoint=endpoint, space=spec.space, mark=mark)
+    document = _delivered(
+        steps, paired, endpoint=endpoint, space=spec.space, mark=mark, outcome=outcome
+    )
     _write(done, document)
     return Report.of(document | {"changed": True})
 
@@ -176,6 +184,7 @@ def _delivered(
     endpoint: str,
     space: str,
     mark: str,
+    outcome: str,
 ) -> dict[str, Any]:
     from features.online import OnlineStore, online_file
     from headrace.clock import using_clock
@@ -202,6 +211,7 @@ def _delivered(
                 steps,
                 endpoint=endpoint,
                 mark=mark,
+                outcome=outcome,
                 store=store,
                 sender=sender,
                 clock=clock,

@@ -21,6 +21,8 @@ Metric = Literal["log_loss", "brier", "mae", "mse"]
 # a probability of one in a million for what then happened; beyond it a single row decides all
 _LOG_LOSS_CLIP = 13.815510557964274
 
+_LATER: Mapping[str, Any] = {"outcome": ""}
+
 
 def _says(expected: str, **limits: Any) -> Any:
     """Return a field whose description is what is expected of it, for errors and forms."""
@@ -55,6 +57,8 @@ class Rule(BaseModel):
             length of a block.
         clip: The largest loss that one decision may count with, in the unit of the metric; null for
             the default, 13.8 (a probability of 1e-6) for log_loss and none for the others.
+        outcome: Name of the outcome that is the label, where an endpoint takes several; "" for the
+            one without a name.
 
     Raises:
         ParameterError: Names every unknown, missing and wrong field.
@@ -78,6 +82,7 @@ class Rule(BaseModel):
     error_alpha: float = _says("a probability from 1e-9 to 0.2", default=0.001, ge=1e-9, le=0.2)
     max_age_hours: float = _says("a number of hours above 0", default=168.0, gt=0)
     clip: Annotated[float, Field(gt=0)] | None = _says("a number above 0, or null", default=None)
+    outcome: str = _says("the name of an outcome, or '' for the one without", default="")
 
     if not TYPE_CHECKING:  # type checkers keep the signature that the fields make
 
@@ -106,7 +111,7 @@ class Rule(BaseModel):
 
     @property
     def hash(self) -> str:
-        """The sha256, in hex, of the canonical JSON of all fields, defaults among them."""
+        """The sha256, in hex, of the canonical JSON of `document()`."""
         return document_digest(self.document())
 
     @property
@@ -122,8 +127,13 @@ class Rule(BaseModel):
         return self.metric in ("log_loss", "brier")
 
     def document(self) -> dict[str, Any]:
-        """Return all fields as JSON-like data; `Rule(**document)` is the same rule."""
-        return self.model_dump(mode="json")
+        """Return all fields as JSON-like data; `Rule(**document)` is the same rule.
+
+        Fields that the first rules did not have are left out at their default: so what was judged
+        then has the same hash, and is judged again to the same byte.
+        """
+        document = self.model_dump(mode="json")
+        return {k: v for k, v in document.items() if k not in _LATER or v != _LATER[k]}
 
     def english(self) -> str:
         """Return the rule as sentences."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -14,7 +14,8 @@ from headrace.errors import HeadraceError, ParameterError
 from headrace.grants import External
 
 
-def _reads(parameters: Mapping[str, Any]) -> Sequence[External]:
+def served_reads(parameters: Mapping[str, Any]) -> Sequence[External]:
+    """Return what an operator reads that reads an endpoint's decisions."""
     from serving._endpoint_documents import looked_up_by
     from serving._served_rows import guarded
 
@@ -27,15 +28,13 @@ def _reads(parameters: Mapping[str, Any]) -> Sequence[External]:
 
 
 def _check(call: PlannedCall) -> list[Finding]:
-    times = [call.parameters["since"], call.parameters["until"]]
     return [
         Finding(problem=error.problem, remedy=error.remedy, rule="time")
-        for error in (_naive(name, at) for name, at in zip(("since", "until"), times, strict=True))
-        if error is not None
+        for error in naive_times(call.parameters, ("since", "until"))
     ]
 
 
-@operator(reads=_reads, check=_check, always=True, named_by="endpoint")
+@operator(reads=served_reads, check=_check, always=True, named_by="endpoint")
 def served_features(
     after: Report | None = None,
     *,
@@ -71,10 +70,8 @@ def served_features(
     from serving._served_rows import read_served, remember_served, require_served
     from serving.hosted import decisions_folder
 
-    for name, at in (("since", since), ("until", until)):
-        error = _naive(name, at)
-        if error is not None:
-            raise error
+    for error in naive_times({"since": since, "until": until}, ("since", "until")):
+        raise error
     looked_up = looked_up_by(endpoint)
     require_served(endpoint, looked_up.lookups)
     rows, schema = read_served(
@@ -89,10 +86,13 @@ def served_features(
     return Table.of(rows, schema=schema)
 
 
-def _naive(name: str, at: datetime | None) -> ParameterError | None:
-    if at is None or at.tzinfo is not None:
-        return None
-    return ParameterError(
-        f"The argument '{name}' is {at.isoformat()}, a time without a zone.",
-        remedy="Say the zone, for example with tzinfo=UTC.",
-    )
+def naive_times(parameters: Mapping[str, Any], names: Iterable[str]) -> list[ParameterError]:
+    """Return what is wrong with those times among some parameters that have no zone."""
+    return [
+        ParameterError(
+            f"The argument '{name}' is {parameters[name].isoformat()}, a time without a zone.",
+            remedy="Say the zone, for example with tzinfo=UTC.",
+        )
+        for name in names
+        if parameters[name] is not None and parameters[name].tzinfo is None
+    ]

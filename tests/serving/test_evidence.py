@@ -34,8 +34,10 @@ class Log:
             "experiment TEXT);"
             "CREATE TABLE shadows (id TEXT, model TEXT, score DOUBLE, error TEXT, ms DOUBLE, "
             "experiment TEXT);"
-            "CREATE TABLE outcomes (id TEXT, value DOUBLE, known_at TIMESTAMPTZ)"
+            "CREATE TABLE outcome_history (id TEXT, value DOUBLE, known_at TIMESTAMPTZ, name TEXT, "
+            "corrects BOOLEAN, logged INTEGER)"
         )
+        self._told = 0
 
     def decided(self, name: str, hours: float, score: float, model: str = "delay/3") -> None:
         """Add a decision, `hours` after FIRST."""
@@ -45,9 +47,19 @@ class Log:
         """Add a shadow score."""
         self._insert("shadows", name, "delay/4", score, error, 1.0, "e1")
 
-    def known(self, name: str, value: float | None, hours: float) -> None:
+    def known(
+        self,
+        name: str,
+        value: float | None,
+        hours: float,
+        *,
+        outcome: str = "",
+        corrects: bool = False,
+    ) -> None:
         """Add an outcome, known `hours` after FIRST."""
-        self._insert("outcomes", name, value, FIRST + timedelta(hours=hours))
+        self._told += 1
+        at = FIRST + timedelta(hours=hours)
+        self._insert("outcome_history", name, value, at, outcome, corrects, self._told)
 
     def whole(self, name: str, hours: float, scores: tuple[float, float], value: float) -> None:
         """Add a decision with its shadow score, and its outcome an hour later."""
@@ -203,6 +215,57 @@ def test_the_first_of_two_outcomes_or_scores_is_used_once(log: Log) -> None:
     assert block.champion_loss == pytest.approx(0.04)
 
 
+def test_a_correction_counts_from_when_it_was_known(log: Log) -> None:
+    log.whole("corrected", 1, (0.8, 0.9), 1)
+    log.known("corrected", 0, 80, corrects=True)
+
+    (before,), (after,) = (log.evidence(days=days).blocks for days in (80 / 24 - 1e-6, 80 / 24))
+
+    assert (before.champion_loss, before.challenger_loss) == (
+        pytest.approx(0.04),
+        pytest.approx(0.01),
+    )
+    assert (after.champion_loss, after.challenger_loss) == (
+        pytest.approx(0.64),
+        pytest.approx(0.81),
+    )
+
+
+def test_a_correction_makes_no_late_outcome_a_label(log: Log) -> None:
+    for name, hours in (("late", 50), ("null in time", 2)):
+        log.decided(name, 1, 0.8)
+        log.shadowed(name, 0.9)
+        log.known(name, None if "null" in name else 1, hours)
+        log.known(name, 0, 60, corrects=True)
+
+    totals = log.evidence(days=30).totals
+
+    assert (totals.decisions, totals.labelled, totals.censored) == (2, 0, 1)
+
+
+def test_a_value_that_is_taken_back_is_no_label(log: Log) -> None:
+    log.whole("taken back", 1, (0.8, 0.9), 1)
+    log.known("taken back", None, 4, corrects=True)
+
+    totals = log.evidence(days=3).totals
+
+    assert (totals.labelled, totals.censored) == (0, 1)
+
+
+def test_the_label_is_the_outcome_that_the_rule_names(log: Log) -> None:
+    log.whole("one", 1, (0.8, 0.9), 1)
+    log.known("one", 0, 2, outcome="diverted")
+
+    by_name = {
+        name: log.evidence(days=3, rule=RULE.model_copy(update={"outcome": name})).blocks[0]
+        for name in ("", "diverted", "unheard")
+    }
+
+    assert by_name[""].champion_loss == pytest.approx(0.04)
+    assert by_name["diverted"].champion_loss == pytest.approx(0.64)
+    assert by_name["unheard"].labelled == 0
+
+
 def test_scores_and_outcomes_that_a_metric_cannot_take_do_not_count(log: Log) -> None:
     log.whole("champion nan", 1, (math.nan, 0.5), 1)
     log.whole("champion is no probability", 2, (1.5, 0.5), 1)
@@ -311,7 +374,7 @@ def _traffic(log: Log, *, days: int, a_day: int, late_days: float, better: float
     log.connection.execute(
         "INSERT INTO decisions SELECT id, decided_at, 'delay/3', champion, 'e1' FROM frame;"
         "INSERT INTO shadows SELECT id, 'delay/4', challenger, NULL, 1.0, 'e1' FROM frame;"
-        "INSERT INTO outcomes SELECT id, value, known_at FROM frame"
+        "INSERT INTO outcome_history SELECT id, value, known_at, '', FALSE, 1 FROM frame"
     )
 
 

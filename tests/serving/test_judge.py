@@ -7,6 +7,7 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -408,3 +409,23 @@ def test_a_verdict_says_what_why_and_what_would_change_it() -> None:
         "z=3.00.",
         "What would change it: more blocks in which the challenger is better.",
     ]
+
+
+def test_a_verdict_of_before_outcomes_had_names_is_judged_again_to_the_same_byte() -> None:
+    kept = (Path(__file__).parent / "verdict_of_before.json").read_text(encoding="utf-8")
+    trace = json.loads(kept)
+
+    verdict = replay(trace)
+
+    assert "outcome" not in trace["rule"]
+    assert json.dumps(verdict.trace(), indent=1) + "\n" == kept
+    assert verdict.rule.hash == trace["rule_hash"]
+
+
+def test_a_rule_that_names_its_outcome_is_another_rule() -> None:
+    named = RULE.model_copy(update={"outcome": "landed"})
+
+    assert named.hash != RULE.hash
+    assert Rule(**named.document()) == named
+    assert "The outcome is 'landed'." in named.english()
+    assert replay(judge(named, _evidence([], rule=named.hash)).trace()).rule == named
