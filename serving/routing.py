@@ -235,7 +235,7 @@ def split_now(
 
 
 def reweigh(route: Route, shares: Mapping[str, float]) -> Route:
-    """Return the route with other shares for the same experiment; who had a challenger keeps it.
+    """Return the route with other shares for the same experiment.
 
     Args:
         route: The present route.

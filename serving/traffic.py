@@ -1,8 +1,8 @@
 """This module deals an endpoint's traffic to its models: pure, sticky, and with known chances.
 
 A unit, such as an aircraft, falls by a salted hash into one of 10,000 buckets, and buckets belong
-to models. A share is a number of buckets; when it changes, only as many buckets change hands as
-must, and only between a challenger and the champion. So whoever once met a challenger meets it
+to models. A share is a number of buckets; when it changes, every model keeps as many of its own as
+it may, and one that grows takes the champion's first. So whoever once met a challenger meets it
 again while its share grows, and the chance with which a model was chosen is known exactly.
 """
 
@@ -179,7 +179,7 @@ def unit_of(entity: Mapping[str, Any], columns: Sequence[str]) -> str | None:
 
 
 def redealt(traffic: Traffic, shares: Mapping[str, float]) -> Traffic:
-    """Return the traffic with other shares, of which as few buckets as possible change hands.
+    """Return the traffic with other shares; a model keeps as many of its buckets as it may.
 
     Args:
         traffic: As it is dealt now.
@@ -202,7 +202,14 @@ def redealt(traffic: Traffic, shares: Mapping[str, float]) -> Traffic:
             if has.get(span.model, 0) < counts.get(span.model, 0):
                 owners[bucket] = span.model
                 has[span.model] = has.get(span.model, 0) + 1
-    free = (bucket for bucket in range(BUCKETS) if owners[bucket] is None)
+    # the champion's first: a unit that meets one challenger after another belongs to neither
+    given_up = {b for span in traffic.spans for b in range(span.start, span.end)}
+    free = iter(
+        sorted(
+            (bucket for bucket in range(BUCKETS) if owners[bucket] is None),
+            key=lambda bucket: (bucket in given_up, bucket),
+        )
+    )
     for model, count in counts.items():
         for _ in range(count - has.get(model, 0)):
             owners[next(free)] = model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,15 +22,17 @@ class LaneInputs:
     """This is what a row of a lane holds.
 
     Args:
-        inputs: The inputs: the champion's, then what only the challenger takes, then what no model
+        inputs: The inputs: the champion's, then what only challengers take, then what no model
             takes but on-demand views need.
         lookups: What is looked up for them.
         calls: What is computed for them, each with the input that each of its arguments is.
+        cards: The cards of the challengers, by their models.
     """
 
     inputs: tuple[Input, ...]
     lookups: tuple[Lookup, ...]
     calls: tuple[tuple[OnDemandCall, dict[str, str]], ...]
+    cards: Mapping[str, ModelCard]
 
 
 def inputs_of(table: LaneTable, champion: ModelCard) -> LaneInputs:
@@ -40,7 +42,8 @@ def inputs_of(table: LaneTable, champion: ModelCard) -> LaneInputs:
         DataError: A feature's view is neither looked up nor computed, or two that are to be read
             under one name are not the same.
     """
-    taken = _taken(table, champion)
+    cards = {each.model.ref: read_card(each.model.folder) for each in table.compared}
+    taken = _taken(table, {table.champion.ref: champion, **cards})
     _require_sources(table, taken.values())
     used = {each.source for each in taken.values() if each.computed}
     calls = [call for call in table.on_demand if call.view in used]
@@ -57,24 +60,28 @@ def inputs_of(table: LaneTable, champion: ModelCard) -> LaneInputs:
         if kept:
             names, dtypes = zip(*kept, strict=True)
             found.append(replace(lookup, features=names, dtypes=dtypes))
-    return LaneInputs(inputs=tuple(inputs.values()), lookups=tuple(found), calls=tuple(named))
+    return LaneInputs(
+        inputs=tuple(inputs.values()), lookups=tuple(found), calls=tuple(named), cards=cards
+    )
 
 
-def _taken(table: LaneTable, champion: ModelCard) -> dict[str, Input]:
-    """Return what models take, the champion's first, then what only the challenger does."""
+def _taken(table: LaneTable, cards: Mapping[str, ModelCard]) -> dict[str, Input]:
+    """Return what models take, the champion's first, then what only challengers do."""
     computed = {call.view for call in table.on_demand}
-    inputs = {f.name: _input(f, computed) for f in champion.features}
-    if table.challenger is None:
-        return inputs
-    for feature in read_card(table.challenger.folder).features:
-        same = inputs.setdefault(feature.name, _input(feature, computed))
-        if same != _input(feature, computed):
-            raise DataError(
-                f"Input '{feature.name}' is {same.dtype} from {same.source or 'the request'} "
-                f"for {table.champion.ref} and {feature.dtype} from "
-                f"{feature.source or 'the request'} for {table.challenger.ref}.",
-                remedy="Give one of them another name; an endpoint reads each input once.",
-            )
+    inputs: dict[str, Input] = {}
+    takes: dict[str, str] = {}  # input: the model that was the first to take it
+    for ref, card in cards.items():
+        for feature in card.features:
+            wanted = _input(feature, computed)
+            same = inputs.setdefault(feature.name, wanted)
+            first = takes.setdefault(feature.name, ref)
+            if same != wanted:
+                raise DataError(
+                    f"Input '{feature.name}' is {same.dtype} from {same.source or 'the request'} "
+                    f"for {first} and {feature.dtype} from {feature.source or 'the request'} "
+                    f"for {ref}.",
+                    remedy="Give one of them another name; an endpoint reads each input once.",
+                )
     return inputs
 
 

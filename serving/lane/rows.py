@@ -8,6 +8,8 @@ from typing import Any
 
 from features._online_place import Reader
 from features.online_lookup import Lookup
+from headrace.clock import current_clock
+from headrace.errors import HeadraceError, LeakageError
 from serving._request_errors import RequestError
 from serving._requests import DecisionRequest, Input
 from serving.lane.computing import Computing
@@ -71,6 +73,32 @@ class RowBuilder:
             )
             for index, lookup in enumerate(lookups)
         )
+
+    def row_at(self, request: DecisionRequest, now: int) -> tuple[list[Any], list[str]]:
+        """Return the row of a request, which has a moment from then on, and who had nothing.
+
+        Args:
+            request: The request.
+            now: The moment of one that says none, in microseconds since 1970.
+
+        Raises:
+            RequestError: There is no row.
+        """
+        says = request.at_us is not None
+        try:
+            if not says:
+                request.at_us = now
+            return self.row(request)
+        except LeakageError as error:
+            if says:
+                raise RequestError.future_features(error) from error
+        except HeadraceError as error:
+            raise _explained(error) from error
+        request.at_us = current_clock().now_us()  # pushed since the batch began: a little later
+        try:
+            return self.row(request)
+        except HeadraceError as error:
+            raise _explained(error) from error
 
     def row(self, request: DecisionRequest) -> tuple[list[Any], list[str]]:
         """Return the values in the order of the inputs, and the views that had nothing.
@@ -146,3 +174,7 @@ def names_of(lookup: Lookup, inputs: Sequence[Input]) -> list[str]:
     """
     own = {each.name for each in inputs if each.source == lookup.view}
     return [name if name in own else f"{lookup.view}__{name}" for name in lookup.features]
+
+
+def _explained(error: HeadraceError) -> RequestError:
+    return error if isinstance(error, RequestError) else RequestError.features_unreadable(error)
