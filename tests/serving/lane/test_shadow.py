@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,11 +13,10 @@ from typing import Any
 import pytest
 
 from headrace.decisions import DecisionLog, LogWriteError, open_view
+from headrace.decisions.log_writer import LogWriter
 from operators.bundle import load_bundle
-from serving.lane.loading import load_model
-from serving.lane.notices import read_shadow
-from serving.lane.shadow import Shadow, ShadowReplica
-from serving.lane.table import LaneTable, Served
+from serving.lane.shadow_step import Shadow
+from serving.lane.table import Compared, LaneTable, Served
 
 FEATURES = {"carrier": "UA", "distance": 719, "hour": 7}
 CHALLENGER = "flight_delay/2"
@@ -30,14 +28,13 @@ def shadow_of() -> Iterator[Callable[..., Shadow]]:
     with ExitStack() as stack:
         started = 0
 
-        def start(table: LaneTable, **options: Any) -> Shadow:
+        def start(table: LaneTable, rival: int = 0, **options: Any) -> Shadow:
             nonlocal started
             started += 1
-            log = DecisionLog.open(table.log, writer=f"shadow-{started}")
+            log = LogWriter(table.log, f"shadow-{started}")
             stack.callback(log.close)
-            assert table.challenger is not None
-            shadow = Shadow(table, load_model(table.challenger), log, **options)
-            stack.callback(shadow._tail.close)
+            shadow = Shadow(table, table.compared[rival], log, **options)
+            stack.callback(shadow.close)
             return shadow
 
         yield start
@@ -98,8 +95,8 @@ def test_it_scores_every_decision_with_the_challengers_own_features(
             "error": None,
             "experiment": "1-against-2",
         }
-    notice = shadow.notice
-    assert (notice.scored, notice.failed, notice.dropped, notice.behind) == (3, 0, 0, 0)
+    figures = shadow.figures
+    assert (figures.scored, figures.failed, figures.dropped, figures.behind) == (3, 0, 0, 0)
 
 
 def test_it_scores_the_decisions_of_its_experiment_and_no_others(start_lane, table, shadow_of):
@@ -135,7 +132,7 @@ def test_a_challenger_that_fails_is_recorded_and_its_other_scores_count(
     assert [each["score"] for each in found] == [0.25, None, 0.25]
     assert [each["error"] is None for each in found] == [True, False, True]
     assert "indices element out of data bounds" in found[1]["error"]
-    assert (shadow.notice.scored, shadow.notice.failed) == (3, 1)
+    assert (shadow.figures.scored, shadow.figures.failed) == (3, 1)
 
 
 def test_started_again_it_goes_on_where_it_was(start_lane, table, shadow_of):
@@ -151,7 +148,7 @@ def test_started_again_it_goes_on_where_it_was(start_lane, table, shadow_of):
     second = shadow_of(chosen)
     caught_up(second)
 
-    assert (first.notice.scored, second.notice.scored) == (5, 4)
+    assert (first.figures.scored, second.figures.scored) == (5, 4)
     assert [each["id"] for each in shadows(chosen)] == [
         *(f"a{number}" for number in range(5)),
         *(f"b{number}" for number in range(4)),
@@ -172,7 +169,7 @@ def test_killed_between_scoring_and_noting_it_scores_again_and_each_decision_cou
     again = shadow_of(chosen)
     caught_up(again)
 
-    assert again.notice.scored == 2
+    assert again.figures.scored == 2
     assert [each["id"] for each in shadows(chosen)] == ["UA1", "UA2"]
 
 
@@ -184,57 +181,76 @@ def test_too_far_behind_it_leaves_decisions_out_and_counts_them(start_lane, tabl
         decision = log.decision("first")
         assert decision is not None
         log.columns(["carrier", "distance", "wind", "landings", "last_delay", "hour"])
-        log.append([decision | {"id": f"UA{number}"} for number in range(1999)])
+        log.append([decision | {"id": f"UA{number}"} for number in range(3999)])
     shadow = shadow_of(chosen, most_behind=10_000)
 
     shadow.step()
-    behind = shadow.notice.behind
+    behind = shadow.figures.behind
     caught_up(shadow)
     lane.decide(id="newest", features=FEATURES)
     caught_up(shadow)
 
-    notice = shadow.notice
+    figures = shadow.figures
     assert behind > 10_000
-    assert notice.behind == 0
-    assert notice.dropped > 0
-    assert notice.scored + notice.dropped == 2001
+    assert figures.behind == 0
+    assert figures.dropped > 0
+    assert figures.scored + figures.dropped == 4001
     scored = {each["id"] for each in shadows(chosen)}
-    assert len(scored) == notice.scored
+    assert len(scored) == figures.scored
     assert "newest" in scored
 
 
-def test_its_replica_follows_tables_and_tells_how_far_it_is(start_lane, table, tmp_path: Path):
+def test_a_decision_that_the_challenger_answered_is_scored_by_the_champion_instead(
+    start_lane, table, shadow_of, bundles
+):
     chosen = table(challenger=CHALLENGER)
-    lane = start_lane(table())
-    lane.take(chosen)
+    lane = start_lane(chosen)
     lane.decide(id="UA1", features=FEATURES)
+    with DecisionLog.open(chosen.log, writer="dealt") as log:
+        decision = log.decision("UA1")
+        log.columns(["carrier", "distance", "wind", "landings", "last_delay", "hour"])
+        log.append([decision | {"id": "UA2", "model": CHALLENGER, "score": 0.5}])
 
-    async def live() -> list[Any]:
-        told, replica = [], ShadowReplica()
-        for each in (table(), chosen, table(generation=2)):
-            await replica.take(each.to_json())
-            for _ in range(200):
-                notice = read_shadow(each.notices, each.endpoint)
-                if notice and notice.scored == (each is chosen):
-                    break
-                await asyncio.sleep(0.02)
-            replica.require_alive()
-            told.append(notice)
-        broken = replace(chosen.challenger, folder=tmp_path / "gone")
-        await replica.take(replace(chosen, challenger=broken, generation=3).to_json())
-        told.append(read_shadow(chosen.notices, chosen.endpoint))
-        replica._decisions.close()
-        return told
+    shadow = shadow_of(chosen)
+    caught_up(shadow)
 
-    none, scoring, none_again, failed = asyncio.run(live())
+    first, second = shadows(chosen)
+    assert (first["id"], first["model"]) == ("UA1", CHALLENGER)
+    assert (second["id"], second["model"]) == ("UA2", "flight_delay/1")
+    assert second["experiment"] == first["experiment"] == "1-against-2"
+    assert second["score"] == pytest.approx(decision["score"])  # what it said of the same features
+    assert (shadow.figures.scored, shadow.figures.mirrored) == (1, 1)
 
-    assert (none.model, scoring.model, none_again.model) == (None, CHALLENGER, None)
-    assert (scoring.scored, scoring.behind, scoring.generation) == (1, 0, 1)
-    assert (failed.model, failed.generation) == (CHALLENGER, 3)
-    assert failed.message == (
-        f"The bundle '{tmp_path / 'gone'}' is damaged: its file 'runtime.json' is gone.\n"
-        "  Fix: Write it again with `write_bundle(folder, model)`, which replaces a damaged one."
-    )
+
+def test_each_challenger_scores_what_it_did_not_answer_and_keeps_its_own_place(
+    start_lane, table, shadow_of, bundles
+):
+    third = Served(ref="flight_delay/3", folder=bundles["flight_delay/1"])
+    chosen = table(challenger=CHALLENGER, also=(Compared(model=third, experiment="1-against-3"),))
+    lane = start_lane(table())
+    lane.decide(id="UA0")
+    with DecisionLog.open(chosen.log, writer="dealt") as log:
+        decision = log.decision("UA0")
+        assert decision is not None
+        both = {"experiment": "1-against-2", "experiments": ["1-against-2", "1-against-3"]}
+        names = ["carrier", "distance", "wind", "landings", "last_delay", "hour"]
+        more = {"columns": log.columns(names), "features": ["UA", 719, 12.5, 1, 2.5, 7], **both}
+        answered = {"UA1": "flight_delay/1", "UA2": CHALLENGER, "UA3": "flight_delay/3"}
+        log.append([decision | more | {"id": i, "model": m} for i, m in answered.items()])
+
+    first, second = shadow_of(chosen), shadow_of(chosen, rival=1)
+    caught_up(first)
+    before = shadows(chosen)
+    caught_up(second)
+
+    one = [("UA1", CHALLENGER), ("UA2", "flight_delay/1"), ("UA3", CHALLENGER)]
+    other = [("UA1", third.ref), ("UA2", third.ref), ("UA3", "flight_delay/1")]
+    assert [(each["id"], each["model"]) for each in before] == one
+    found = {(each["experiment"], each["id"], each["model"]) for each in shadows(chosen)}
+    assert found == {
+        *(("1-against-2", *each) for each in one),
+        *(("1-against-3", *each) for each in other),
+    }
 
 
 def test_scores_that_could_not_be_written_are_written_when_there_is_room(
@@ -256,4 +272,4 @@ def test_scores_that_could_not_be_written_are_written_when_there_is_room(
     caught_up(shadow)
 
     assert [shadow["id"] for shadow in shadows(chosen)] == ["UA1", "UA2", "UA3"]
-    assert (shadow.notice.scored, shadow.notice.message) == (3, "")
+    assert (shadow.figures.scored, shadow.figures.message) == (3, "")

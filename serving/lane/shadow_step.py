@@ -1,0 +1,197 @@
+"""This module scores the decisions of one experiment, after they were answered, step by step.
+
+It reads the decision log behind the lane instead of being called by it: the log is its queue. So a
+challenger that is slow, fails or dies can neither delay nor change an answer, and one that was
+started again goes on where it was. It is bounded: too far behind, it leaves decisions out and
+counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from headrace.decisions import Position, Tail, load_cursor, save_cursor
+from headrace.decisions.log_writer import LogWriter
+from serving.lane.deciding import Loaded
+from serving.lane.loading import load_model
+from serving.lane.notices import ShadowFigures
+from serving.lane.shadow_scoring import Said, belongs, shadow_records
+from serving.lane.table import Compared, LaneTable
+
+MOST_BEHIND = 64 << 20
+"""Bytes of the log, about a hundred thousand decisions, after which decisions are left out."""
+
+# So few at once that their objects stay in the processor's cache and die young, which halves what
+# reading costs; so many to a step that what it costs to write it down does not matter.
+_PART, _PARTS = 100, 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """This is what a step read and scored, to be written down.
+
+    Args:
+        read: Decisions that were read.
+        said: By the challenger.
+        mirrored: By the champion, of what the challenger answered.
+        dropped: Decisions that were passed over before.
+        position: The place in the log up to which this is.
+    """
+
+    read: int
+    said: list[Said]
+    mirrored: list[Said]
+    dropped: int
+    position: Position
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What goes into the log."""
+        return [record for said in (*self.said, *self.mirrored) for record in said.records]
+
+
+class Shadow:
+    """This scores the decisions of one experiment: with the challenger, or with the champion.
+
+    A challenger says what it would have answered where another model did; where it answered itself,
+    the champion says it. So there are two scores of every decision, whoever answered.
+
+    Args:
+        table: The routing table.
+        rival: The challenger, and the experiment.
+        log: Where scores go; others may write there too.
+        most_behind: Bytes of the log that it may be behind.
+        figures: What it counted until now, if it did.
+
+    Raises:
+        HeadraceError: The challenger cannot be loaded, or the log cannot be read.
+    """
+
+    def __init__(
+        self,
+        table: LaneTable,
+        rival: Compared,
+        log: LogWriter,
+        *,
+        most_behind: int = MOST_BEHIND,
+        figures: ShadowFigures | None = None,
+    ) -> None:
+        self._folder = table.log
+        self._experiment = rival.experiment
+        self._rival = load_model(rival.model)
+        self._served_champion = table.champion
+        self._champion: Loaded | None = None
+        self._log = log
+        self._most_behind = most_behind
+        self._cursor = cursor_of(rival.experiment)
+        self._tail = unread(table.log, rival.experiment)
+        self._unsaved: _Step | None = None
+        self._is_scoring = False
+        self.figures = figures or ShadowFigures(model=rival.model.ref, experiment=rival.experiment)
+
+    def step(self, *, still: Callable[[], bool] = lambda: True) -> int:
+        """Score what was decided since the last step, some of it; returns how many were read.
+
+        Args:
+            still: Is asked before anything is written; where it says no, nothing is.
+
+        Raises:
+            LogWriteError: The scores cannot be written; the next step tries the same again.
+            OSError: It cannot be kept how far it came; likewise, and the view knows them as one.
+        """
+        if self._unsaved is None:
+            try:
+                self._unsaved = self._score_some()
+            except BaseException:  # what was read of it is read again
+                self._tail.close()
+                self._tail = unread(self._folder, self._experiment)
+                raise
+        found = self._unsaved
+        if not still():
+            return 0
+        records = found.records
+        if records:
+            self._log.append(records)
+        if found.read:
+            save_cursor(self._folder, self._cursor, found.position)
+            self._is_scoring = bool(records)
+        self._unsaved = None
+        told = self.figures
+        self.figures = replace(
+            told,
+            scored=told.scored + sum(said.scored for said in found.said),
+            failed=told.failed + sum(said.failed for said in found.said),
+            mirrored=told.mirrored + sum(said.scored for said in found.mirrored),
+            dropped=told.dropped + found.dropped,
+            # whoever got less than was asked for has read all
+            behind=self.behind() if found.read >= _PART * _PARTS else 0,
+            message="",
+        )
+        return found.read
+
+    def behind(self) -> int:
+        """Return how many bytes of the log were not read yet, of whatever kind."""
+        read = self._tail.position.offsets
+        sizes = {}
+        for file in (self._folder / "segments").glob("*.log"):
+            try:
+                sizes[file.stem] = file.stat().st_size
+            except FileNotFoundError:  # compacted and removed
+                continue
+        return sum(max(0, size - read.get(name, 0)) for name, size in sizes.items())
+
+    def close(self) -> None:
+        """Close the files."""
+        self._tail.close()
+
+    def _score_some(self) -> _Step:
+        """Read decisions, part by part, and score each part."""
+        read = dropped = 0
+        said: list[Said] = []
+        mirrored: list[Said] = []
+        # what is read before the first decision of the experiment is history, not a queue
+        if self.figures.behind > self._most_behind and self._is_scoring:
+            dropped = self._tail.skip_to_newest()
+        position = self._tail.position
+        for _ in range(_PARTS):
+            part, position = self._tail.poll_all(_PART)
+            self._score(part, said, mirrored)
+            read += len(part)
+            if len(part) < _PART:
+                break
+        return _Step(read=read, said=said, mirrored=mirrored, dropped=dropped, position=position)
+
+    def _score(
+        self, decisions: list[dict[str, Any]], said: list[Said], mirrored: list[Said]
+    ) -> None:
+        """Add what the challenger says of decisions, and the champion of those it answered."""
+        experiment, names = self._experiment, self._tail.names
+        members = [decision for decision in decisions if belongs(decision, experiment)]
+        others = [decision for decision in members if decision["model"] != self._rival.ref]
+        if others:
+            said.append(shadow_records(others, self._rival, experiment=experiment, names=names))
+        if len(others) < len(members):
+            if self._champion is None:
+                self._champion = load_model(self._served_champion)
+            own = [decision for decision in members if decision["model"] == self._rival.ref]
+            answers = shadow_records(own, self._champion, experiment=experiment, names=names)
+            mirrored.append(answers)
+
+
+def unread(folder: Path, experiment: str) -> Tail:
+    """Return a reader of the decisions of an experiment that its shadow has not scored yet.
+
+    Args:
+        folder: The folder of the endpoint's log.
+        experiment: Id of the comparison.
+    """
+    cursor = load_cursor(folder, cursor_of(experiment))
+    return Tail.open(folder, after=cursor, holding=b'"%s"' % experiment.encode())
+
+
+def cursor_of(experiment: str) -> str:
+    """Return the name under which an experiment's shadow keeps how far it came."""
+    return f"shadow-{experiment}"
