@@ -20,7 +20,7 @@ from typing import Any, Literal
 from benchmarks._lane import DECIDE, ENDPOINT, Home, deployed, home, lane_of
 from benchmarks._processes import REPOSITORY
 
-_CYCLES = 12  # of a promotion and a rollback each
+_CYCLES, _CYCLES_OF_TWO = 12, 4  # of a promotion and a rollback each
 _CLIENTS, _PER_SECOND = 8, 200
 _PAUSE_SECONDS = 1.0
 _APPLIED_WITHIN_SECONDS = 60.0
@@ -48,17 +48,56 @@ def run() -> Iterator[dict[str, Any]]:
     """Yield the seconds of a change, 99 of 100, and the requests that failed meanwhile."""
     with home("serving") as of:
         deployed(of)
-        with _clients(of) as load:
+        url, _ = lane_of()
+        with _clients(of, url) as load:
             time.sleep(_PAUSE_SECONDS)
-            changes = _changes(of)
+            changes = _changes(of, _CYCLES)
             seen = _seen(load)
+        two = _with_two_replicas(of)
+    taken = _all_seconds(changes, seen)
+    yield from _rows(changes, taken, seen, two)
+
+
+def _with_two_replicas(of: Home) -> dict[str, Any]:
+    """Return how long changes take until both of two replicas answer with the new champion."""
+    from serving.placement import Placement
+
+    deployed(of, placement=Placement(replicas=2))
+    first, second = _two_urls()
+    with _clients(of, first) as load, _clients(of, second) as other:
+        time.sleep(_PAUSE_SECONDS)
+        changes = _changes(of, _CYCLES_OF_TWO)
+        both = [_seen(load), _seen(other)]
+    taken = map(max, *(_all_seconds(changes, seen) for seen in both))
+    return {
+        "changes": len(changes),
+        "longest_s": round(max(taken), 3),
+        "failed": sum(seen["failed"] for seen in both),
+    }
+
+
+def _two_urls() -> tuple[str, str]:
+    from serving.endpoints import Endpoints
+
+    endpoints, ends = Endpoints(), time.monotonic() + _APPLIED_WITHIN_SECONDS
+    while time.monotonic() < ends:
+        lane = endpoints.lane(ENDPOINT)
+        if lane is not None and len(lane.replicas) == 2:
+            return lane.replicas[0].url, lane.replicas[1].url
+        time.sleep(0.05)
+    raise RuntimeError(f"Two replicas did not answer within {_APPLIED_WITHIN_SECONDS:g} s.")
+
+
+def _all_seconds(changes: Sequence[Change], seen: dict[str, Any]) -> list[float]:
     answers = [(asked, came, model) for asked, came, model in seen["answers"]]
-    taken = [_seconds(changes, at, answers) for at in range(len(changes))]
-    yield from _rows(changes, taken, seen)
+    return [_seconds(changes, at, answers) for at in range(len(changes))]
 
 
 def _rows(
-    changes: Sequence[Change], taken: Sequence[float], seen: dict[str, Any]
+    changes: Sequence[Change],
+    taken: Sequence[float],
+    seen: dict[str, Any],
+    two: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
     waits = sorted(came - asked for asked, came, _ in seen["answers"])
     detail = {
@@ -69,6 +108,7 @@ def _rows(
         "answer_p50_ms": round(waits[len(waits) // 2] * 1e3, 2),
         "answer_p99_ms": round(waits[len(waits) * 99 // 100] * 1e3, 2),
         "answer_longest_ms": round(waits[-1] * 1e3, 1),
+        "two_replicas": two,
     }
     common = {"baseline": None, "baseline_value": None, "ratio": None, "higher_is_better": False}
     by_action = {
@@ -97,10 +137,10 @@ def _rows(
     }
 
 
-def _changes(of: Home) -> list[Change]:
+def _changes(of: Home, cycles: int) -> list[Change]:
     """Promote and roll back in turn; the challenger is named before each promotion."""
     changes = []
-    for _ in range(_CYCLES):
+    for _ in range(cycles):
         _act("challenge", challenger=of.refs[1])
         changes.append(_act("promote"))
         changes.append(_act("rollback"))
@@ -139,8 +179,7 @@ def _seconds(
 
 
 @contextlib.contextmanager
-def _clients(of: Home) -> Iterator[subprocess.Popen[str]]:
-    url, _ = lane_of()
+def _clients(of: Home, url: str) -> Iterator[subprocess.Popen[str]]:
     arguments = [url, DECIDE, str(of.bodies()), str(_CLIENTS), str(_PER_SECOND)]
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks._paced", *arguments],

@@ -27,6 +27,11 @@ def decisions_folder(of: Settings, endpoint: str) -> Path:
     return of.home / "decisions" / endpoint
 
 
+def holder_file(of: Settings) -> Path:
+    """Return the file that says which process holds Ray for the host."""
+    return of.home / "serving" / "ray.json"
+
+
 def ready_file(of: Settings) -> Path:
     """Return the file that says that the host is ready, with its process."""
     return of.run_folder / "serving.ready"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from headrace.settings import settings
+from serving._matrix_layout import layout_of
 from serving._openapi import openapi_document
 from serving.lane.exchange import Answer, Asked, Path
 
@@ -19,6 +21,8 @@ def about_paths(lane: LaneApp) -> dict[str, Path]:
 
     async def health(_: Asked) -> Answer:
         lane.ready()
+        if lane.leaving:  # whoever deals requests is to choose another one
+            return Answer(b'{"status":"leaving"}', 503, headers=((b"retry-after", b"1"),))
         return Answer(b'{"status":"ok"}')
 
     async def openapi(_: Asked) -> Answer:
@@ -30,6 +34,9 @@ def about_paths(lane: LaneApp) -> dict[str, Path]:
             task=decider.champion.scorer.card.task,
             clock=decider.table.clock,
             model=decider.champion.ref,
+            outputs=decider.outputs,
+            features=decider.champion.scorer.card.features,
+            asks_for_keys=settings().asks_for_keys,
         )
         return Answer(orjson.dumps(document))
 
@@ -39,6 +46,7 @@ def about_paths(lane: LaneApp) -> dict[str, Path]:
     return {
         "/healthz": Path("GET", health, None),
         "/openapi.json": Path("GET", openapi, None),
+        f"/v1/{lane.endpoint}/openapi.json": Path("GET", openapi, None),  # behind a front
         f"/v1/{lane.endpoint}": Path("GET", about, "read"),
     }
 
@@ -63,6 +71,8 @@ def about_of(lane: LaneApp) -> dict[str, Any]:
             {"name": each.name, "dtype": each.dtype, "source": each.source}
             for each in decider.inputs
         ],
+        "outputs": list(decider.outputs),
+        "matrix": layout_of(champion.scorer.card).to_json(),
         **({"on_demand": decider.computed()} if decider.computed() else {}),
         "log": asdict(lane.log.stats()),
     }

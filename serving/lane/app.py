@@ -5,6 +5,7 @@ What answers at which path is in the modules `*_paths`; here a request finds its
 
 from __future__ import annotations
 
+import logging
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -13,12 +14,17 @@ from headrace.errors import HeadraceError
 from serving._request_errors import RequestError
 from serving._requests import RequestReader
 from serving.lane.about_paths import about_paths
+from serving.lane.batch_paths import batch_paths
 from serving.lane.decide_paths import decide_paths
 from serving.lane.deciding import Decider
-from serving.lane.exchange import Answer, Asked, Path, Receive, Send, send_answer
+from serving.lane.exchange import Answer, Asked, GoneError, Path, Receive, Send, send_answer
+from serving.lane.explaining import Explainer
 from serving.lane.gate import Gate
-from serving.lane.meters import Meters
 from serving.lane.outcome_paths import outcome_paths
+from serving.lane.page_paths import page_paths
+from serving.lane.watching import Watch
+
+_log = logging.getLogger("headrace.lane")
 
 
 class LaneApp:
@@ -33,15 +39,21 @@ class LaneApp:
     def __init__(self, endpoint: str, log: DecisionLog, gate: Gate | None = None) -> None:
         self.endpoint = endpoint
         self.log = log
-        self.meters = Meters(endpoint)
-        self._gate = gate or Gate()
+        self.leaving = False  # its replica answers what has begun, and wants nothing new
+        self.watch = Watch(endpoint)
+        self.meters = self.watch.meters
+        self.gate = gate or Gate()
+        self.explainer = Explainer(log)
         self._decider: Decider | None = None
         self._reader: RequestReader | None = None
         self._paths: dict[str, Path] = {
             **decide_paths(self),
+            **batch_paths(self),
             **outcome_paths(self),
             **about_paths(self),
+            **page_paths(self),
         }
+        self.meters.watch({path: each.verb == "decide" for path, each in self._paths.items()})
 
     def answer_with(self, decider: Decider) -> None:
         """Answer with another table from the next request on; those begun end with theirs."""
@@ -51,8 +63,15 @@ class LaneApp:
             inputs=decider.inputs,
             lookups=decider.lookups,
             clock=table.clock,
+            outputs=decider.outputs,
         )
         self._decider = decider
+        self.watch.follow(decider)
+
+    @property
+    def decider(self) -> Decider | None:
+        """What answers now; None before the first table."""
+        return self._decider
 
     def ready(self) -> tuple[Decider, RequestReader]:
         """Return what answers now, and what reads its requests.
@@ -68,12 +87,27 @@ class LaneApp:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        asked, meters, tracing = Asked(scope, receive), self.meters, self.watch.tracing
+        if tracing is not None:
+            asked.trace = tracing.begin(asked)
+        meters.in_flight += 1
         try:
-            answer = await self._answer(Asked(scope, receive))
+            answer = await self._answer(asked)
         except RequestError as error:
-            answer = self._refusal(error)
+            answer = self._refusal(asked, error)
         except HeadraceError as error:  # only the log can fail in a way that no request explains
-            answer = self._refusal(RequestError.log_unreadable(error))
+            answer = self._refusal(asked, RequestError.log_unreadable(error))
+        except GoneError:
+            meters.refused("gone")
+            return
+        except Exception as error:  # whatever it is: the client is told in our words
+            _log.exception("A request of '%s' to %s failed.", self.endpoint, scope["path"])
+            answer = self._refusal(asked, RequestError.internal(error))
+        finally:
+            meters.in_flight -= 1
+        meters.ended(asked, answer)
+        if tracing is not None and asked.trace is not None:
+            tracing.end(asked.trace, asked, answer)
         await send_answer(send, answer)
 
     async def _answer(self, asked: Asked) -> Answer:
@@ -82,13 +116,19 @@ class LaneApp:
             raise self._no_such_path(asked.path)
         if asked.method != path.method:
             raise RequestError.method_not_allowed(asked.method, path.method, asked.path)
-        self._gate.admit(asked, path.verb)
+        self.gate.admit(asked, path.verb)
         return await path.handle(asked)
 
-    def _refusal(self, error: RequestError) -> Answer:
+    def _refusal(self, asked: Asked, error: RequestError) -> Answer:
         self.meters.refused(error.code)
-        later = ((b"retry-after", b"1"),) if error.status == 503 else ()
-        return Answer(error.to_json(), error.status, headers=later)
+        if error.status >= 500:
+            self.meters.events.refusal(asked, error)
+        headers: list[tuple[bytes, bytes]] = []
+        if error.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % error.retry_after))
+        if error.status == 401:
+            headers.append((b"www-authenticate", b'Bearer realm="headrace"'))
+        return Answer(error.to_json(), error.status, headers=tuple(headers))
 
     def _no_such_path(self, path: str) -> RequestError:
         parts = path.split("/")

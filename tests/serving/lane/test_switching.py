@@ -77,6 +77,7 @@ def test_a_table_that_cannot_be_loaded_leaves_the_old_one_answering_and_is_told(
         generation=1,
         url=before,
         pid=notice.pid,
+        started=notice.started,
         failed=2,
         message=f"The bundle '{damaged}' is damaged: its file 'card.json' was changed.\n"
         "  Fix: Write it again with `write_bundle(folder, model)`, which replaces a damaged one.",
