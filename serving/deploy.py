@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from features.on_demand_names import AnyViewOrName
 from features.online_lookup import Lookup
@@ -38,7 +38,9 @@ from serving._endpoint_lookups import (
     require_allowed,
 )
 from serving._endpoint_store import require_fast, slow_store
+from serving.hop_room import require_room_to_deploy
 from serving.hosted import host_lacking, is_up
+from serving.outcome_kinds import OutcomeKind, require_declared, require_distinct
 from serving.placement import Placement
 from serving.retention import Retention
 from serving.rule import Rule
@@ -98,6 +100,7 @@ def deploy(
     may_lack: list[str] | None = None,
     traffic: Split | None = None,
     placement: Placement | None = None,
+    outcomes: list[OutcomeKind] | None = None,
     retention: Retention | None = None,
 ) -> Report:
     """Serve a registered model at an endpoint, and challengers in its shadow or beside it.
@@ -121,6 +124,7 @@ def deploy(
         traffic: Which share of the requests new challengers answer; None leaves them in shadow.
         placement: How many processes answer, and where models are scored; one, in its own process,
             by default.
+        outcomes: What may be told of a decision; None takes one number without a name.
         retention: How long decisions are kept; None keeps them.
 
     Returns:
@@ -133,7 +137,8 @@ def deploy(
             features lie where only Feast reads them.
         GrantError: The flow may not let an endpoint read a feature; the message says whom to ask.
         UnknownNameError: A version was not registered from here.
-        ServiceError: Ray Serve is not up, or the lane cannot answer.
+        ServiceError: Ray Serve is not up, there is no room for the processes that the placement
+            asks for, or the lane cannot answer.
     """
     from serving._aliases import sync_aliases
     from serving.endpoints import Endpoints
@@ -147,8 +152,9 @@ def deploy(
         clock=clock,
         space=space,
         may_lack=tuple(may_lack or ()),
-        placement=None if placement is None else placement.model_dump(mode="json"),
-        retention=None if retention is None else retention.model_dump(mode="json"),
+        placement=_document(placement),
+        outcomes=_outcomes(outcomes, rule, traffic),
+        retention=_document(retention),
     )
     lookups = [Lookup.from_json(each) for each in spec.lookups]
     require_fast(endpoint, space, lookups)
@@ -157,6 +163,7 @@ def deploy(
     lacking = host_lacking({})
     if lacking is not None:
         raise ServiceError(lacking.problem, remedy=lacking.remedy)
+    require_room_to_deploy(endpoint, None if placement is None else placement.hop, endpoints)
     remember_deployed(endpoint, allowed)
     route, changed = endpoints.declare(
         endpoint,
@@ -171,22 +178,39 @@ def deploy(
         endpoint, route.generation, timeout_seconds=APPLIED_WITHIN_SECONDS, alive=is_up
     )
     sync_aliases(route)
-    return Report.of(
-        {
-            "passed": True,
-            "changed": changed,
-            "endpoint": endpoint,
-            "generation": route.generation,
-            "proposed": [proposed, *others],
-            "champion": route.champion,
-            "challenger": route.challenger,
-            "experiment": route.experiment,
-            "challengers": [rival.model for rival in route.rivals],
-            "shares": {} if route.traffic is None else route.traffic.shares(),
-            "url": lane.url,
-            "told": _told(route, lane.url),
-        }
-    )
+    document = _reported(route, lane.url)
+    return Report.of(document | {"changed": changed, "proposed": [proposed, *others]})
+
+
+def _reported(route: Route, url: str | None) -> dict[str, Any]:
+    return {
+        "passed": True,
+        "endpoint": route.endpoint,
+        "generation": route.generation,
+        "champion": route.champion,
+        "challenger": route.challenger,
+        "experiment": route.experiment,
+        "challengers": [rival.model for rival in route.rivals],
+        "shares": {} if route.traffic is None else route.traffic.shares(),
+        "url": url,
+        "told": _told(route, url),
+    }
+
+
+def _outcomes(
+    kinds: Sequence[OutcomeKind] | None, rule: Rule | None, traffic: Split | None
+) -> tuple[dict[str, Any], ...]:
+    """Return what may be told, if the rule and Thompson sampling go by what is among it."""
+    require_distinct(kinds or ())
+    if rule is not None:
+        require_declared(rule.outcome, kinds, whose=f"The rule '{rule.name}'")
+    if traffic is not None and traffic.design == "thompson":
+        require_declared(traffic.outcome, kinds, whose="Thompson sampling")
+    return tuple(kind.document() for kind in kinds or ())
+
+
+def _document(declared: BaseModel | None) -> dict[str, Any] | None:
+    return None if declared is None else declared.model_dump(mode="json")
 
 
 def _told(route: Route, url: str | None) -> str:

@@ -77,7 +77,7 @@ class Chores:
         for name in sorted(self._stale):
             experiment = self._endpoints.route(name).experiment
             verdict = None if experiment is None else self._endpoints.verdict(name, experiment)
-            write_history(self._folder, name, self._endpoints.history(name), verdict)
+            write_history(self._folder, name, self._endpoints.history(name, last=50), verdict)
             self._stale.discard(name)
 
     def _write_targets(self, lanes: Mapping[str, Lane]) -> None:

@@ -68,9 +68,21 @@ class RayHolder:
         """The process."""
         return self._process.pid
 
-    def deploy(self, tables: Sequence[LaneTable], number: int) -> None:
-        """Have Serve run exactly these endpoints; `deployed` says when it was told."""
-        told = {"number": number, "tables": [table.to_json() for table in tables]}
+    def deploy(
+        self, tables: Sequence[LaneTable], number: int, counts: Mapping[str, int] | None = None
+    ) -> None:
+        """Have Serve run exactly these endpoints; `deployed` says when it was told.
+
+        Args:
+            tables: The endpoints.
+            number: Of this telling.
+            counts: How many replicas those have that do not have the least.
+        """
+        told = {
+            "number": number,
+            "tables": [table.to_json() for table in tables],
+            "counts": dict(counts or {}),
+        }
         self._unsaid += json.dumps(told).encode() + b"\n"
         self._say()
 

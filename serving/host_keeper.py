@@ -31,6 +31,7 @@ class RayKeeper:
         self._record = record
         self._holder: RayHolder | None = None
         self._tables: Sequence[LaneTable] = ()
+        self._counts: Mapping[str, int] = {}
         self._number = 0
         self._told_at = 0.0
         self._pause = _FIRST_PAUSE
@@ -61,9 +62,14 @@ class RayKeeper:
         """What Serve says of the endpoints."""
         return {} if self._holder is None else self._holder.states
 
-    def keep(self, tables: Sequence[LaneTable]) -> None:
-        """Have these endpoints run, now and after every death of Ray."""
-        self._tables = tables
+    def keep(self, tables: Sequence[LaneTable], counts: Mapping[str, int]) -> None:
+        """Have these endpoints run, now and after every death of Ray.
+
+        Args:
+            tables: The endpoints.
+            counts: How many replicas those have that do not have the least.
+        """
+        self._tables, self._counts = tables, dict(counts)
         self._number += 1
         self._tell()
 
@@ -107,7 +113,7 @@ class RayKeeper:
     def _tell(self) -> None:
         if self._holder is not None and self._holder.is_up:
             self._told_at = current_clock().monotonic()
-            self._holder.deploy(self._tables, self._number)
+            self._holder.deploy(self._tables, self._number, self._counts)
 
     def _lose(self, holder: RayHolder, gone: str, now: float) -> None:
         """Note that Ray is gone, and when another one is due."""

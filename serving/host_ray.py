@@ -111,7 +111,8 @@ def _turn(talk: Talk, ends: Ends) -> None:
     told = talk.hear(ends, _LOOK_SECONDS)
     try:
         for each in told[-1:]:  # what was to be deployed before is overtaken
-            deployment.deploy([LaneTable.from_json(table) for table in each["tables"]])
+            tables = [LaneTable.from_json(table) for table in each["tables"]]
+            deployment.deploy(tables, each["counts"])
             talk.say(say="deployed", number=each["number"])
         if not told and talk.is_open and not ends:
             states = {name: asdict(state) for name, state in deployment.states().items()}

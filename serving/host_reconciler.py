@@ -21,7 +21,8 @@ from serving.host_holder import AppStanding, process_of
 from serving.host_keeper import RayKeeper
 from serving.host_notices import NoticeBoard
 from serving.host_out import record_outs
-from serving.host_replicas import DRAIN_SECONDS, wanted_replicas
+from serving.host_replicas import DRAIN_SECONDS
+from serving.host_scaling import Scaler
 from serving.host_seen import lane_as_seen
 from serving.hosted import holder_file, notices_folder
 from serving.lane.notices import LaneNotice, shadow_file
@@ -51,6 +52,7 @@ class Reconciler:
         self._front = FrontKeeper(of)
         self._chores = Chores(endpoints, of)
         self._glance = Glance(of.database_url)
+        self._scaler = Scaler()
         self._seen: dict[str, Lane] = {}
         self._revision = -1
         self._old: dict[int, psutil.Process] = {}
@@ -66,6 +68,8 @@ class Reconciler:
         self._ray.poll()
         looked = self._board.look(self._desired.tables)
         living = {name: self._board.living(name) for name in self._desired.tables}
+        if looked and self._scaler.look(self._desired.tables, living):
+            self._keep()
         self._front.keep({name: _urls(notices) for name, notices in living.items()})
         for name, notices in living.items():
             self._observe(name, notices)
@@ -110,7 +114,7 @@ class Reconciler:
                 if name not in known:
                     shadow_file(self._folder, name).unlink(missing_ok=True)
             self._board.forget()
-            self._ray.keep(list(self._desired.tables.values()))
+            self._keep()
         for name, (generation, message) in self._desired.failed.items():
             if name not in self._desired.tables:
                 from serving.endpoints import Lane
@@ -119,11 +123,14 @@ class Reconciler:
                 lane = Lane(state="failed", generation=generation, message=message, at=at)
                 self._endpoints.observe(name, lane)
 
+    def _keep(self) -> None:
+        self._ray.keep(list(self._desired.tables.values()), self._scaler.counts)
+
     def _observe(self, name: str, notices: tuple[LaneNotice, ...]) -> None:
         table = self._desired.tables[name]
-        wanted = wanted_replicas(table.replicas)
+        wanted = self._scaler.wanted(table)
         generation, message = self._desired.failed.get(name, (table.generation, ""))
-        standing = self._ray.states.get(name, _WELL)
+        standing = self._ray.states.get(table.app, _WELL)
         lane = lane_as_seen(
             replace(table, generation=generation),
             notices,
@@ -163,7 +170,7 @@ class Reconciler:
 
     def _is_replaced(self, name: str, notices: Sequence[LaneNotice]) -> bool:
         new = [n for n in notices if n.pid not in self._old and n.generation > 0]
-        return len(new) >= wanted_replicas(self._desired.tables[name].replicas)
+        return len(new) >= self._scaler.wanted(self._desired.tables[name])
 
     def _note(self, name: str, lane: Lane) -> None:
         if self._seen.get(name) != lane:

@@ -16,14 +16,15 @@ DRAIN_SECONDS = NOTICE_SECONDS + IDLE_SECONDS + BUSY_SECONDS
 """How long a replica takes at most to leave."""
 
 
-def wanted_replicas(bounds: tuple[int, int]) -> int:
+def wanted_replicas(bounds: tuple[int, int], count: int | None = None) -> int:
     """Return how many replicas are to run now.
 
     Args:
         bounds: The least and the most that the endpoint's placement allows.
+        count: How many its load asks for; None for the least.
     """
-    least, _most = bounds
-    return least
+    least, most = bounds
+    return least if count is None else min(max(count, least), most)
 
 
 def surge_percent(replicas: int) -> int:

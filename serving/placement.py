@@ -55,6 +55,8 @@ class Placement(BaseModel):
     def _fits_together(self) -> Placement:
         if self.most_replicas is not None and self.most_replicas < self.replicas:
             raise PydanticCustomError("bounds", "`most_replicas` is less than `replicas`")
+        if self.gpus > 1 and self.gpus % 1:
+            raise PydanticCustomError("gpus", "`gpus` above 1 is a whole number")
         if self.shared and (self.replicas > 1 or self.most_replicas or self.hop is not None):
             raise PydanticCustomError(
                 "shared", "a shared endpoint has one process and no scorers of its own"

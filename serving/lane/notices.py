@@ -33,6 +33,8 @@ class LaneNotice:
         started: When the system started the process, in seconds since 1970; 0 if it is not known.
         code: Digest of the code that it runs.
         out: Challengers that its breaker took out: model, experiment and why, of each.
+        busy: The share of the last seconds in which it worked, 0 to 1; measured where the number
+            of replicas follows the load.
     """
 
     generation: int
@@ -43,6 +45,7 @@ class LaneNotice:
     started: float = 0.0
     code: str = ""
     out: Sequence[Sequence[str]] = ()
+    busy: float = 0.0
 
     def __post_init__(self) -> None:
         # JSON knows no tuples

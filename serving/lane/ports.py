@@ -40,7 +40,7 @@ def choosing_ports(table: LaneTable) -> Iterator[Ports]:
         others = [n for n in written.values() if n.port and is_alive(n)]
         alive = {n.port for n in others}
         left = [n.port for n in written.values() if n.port and not is_alive(n)]
-        if table.replicas[0] == 1 and len(alive) == 1 and others[0].pid != os.getpid():
+        if table.replicas[1] == 1 and len(alive) == 1 and others[0].pid != os.getpid():
             yield Ports(wanted=tuple(alive), shared=frozenset(alive))
             return
         known = [port for port in (table.port, *left) if port and port not in alive]

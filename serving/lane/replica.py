@@ -14,6 +14,7 @@ from headrace.settings import settings
 from serving.host_replicas import BUSY_SECONDS, IDLE_SECONDS, NOTICE_SECONDS
 from serving.lane.app import LaneApp
 from serving.lane.arms import Arms
+from serving.lane.busyness import Busyness
 from serving.lane.far_scorer import Ask
 from serving.lane.gate import gate_of
 from serving.lane.loading import load_decider
@@ -50,6 +51,7 @@ class LaneReplica:
         self._notice = LaneNotice(generation=0, url=None, pid=os.getpid(), started=own_start())
         self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._arms = Arms(on_out=lambda _: self._tell())
+        self._busyness = Busyness(lambda busy: self._tell(busy=busy))
         self._leaving: asyncio.Task[None] | None = None
 
     async def take(self, document: dict[str, Any]) -> None:
@@ -86,11 +88,13 @@ class LaneReplica:
         # listening only now: it may share the port of the one that it replaces, which answers
         self._listen(table)
         self._table = table
+        self._busyness.measure(wanted=table.replicas[0] < table.replicas[1])
         self._tell(generation=table.generation, code=table.code, failed=0, message="")
 
     async def leave(self) -> None:
         """Stop answering, after what has begun, and let clients know before."""
         table, self._table = self._table, None  # nothing is told any more
+        self._busyness.measure(wanted=False)
         if table is not None:
             path = lane_file(table.notices, table.endpoint, self._notice)
             path.unlink(missing_ok=True)

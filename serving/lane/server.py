@@ -10,12 +10,20 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    MutableMapping,
+    Sequence,
+)
+from typing import Any
 
 import uvicorn
 
 from headrace.errors import ServiceError
-from serving.lane.app import LaneApp
+from serving.lane.exchange import Receive, Send
 from serving.lane.protocol import GuardedProtocol
 
 HOST = "127.0.0.1"
@@ -48,7 +56,7 @@ class LaneServer:
 
     def __init__(
         self,
-        app: LaneApp,
+        app: Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]],
         ports: Sequence[int] = (),
         *,
         host: str = HOST,

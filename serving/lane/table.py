@@ -15,6 +15,9 @@ from features.on_demand_call import OnDemandCall
 from features.online_lookup import Lookup
 from serving.traffic import Traffic
 
+SHARED_APP = "shared-lanes"
+"""The app of all endpoints that share a process; no endpoint can be called so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
@@ -114,6 +117,11 @@ class LaneTable:
     code: str = ""
     replicas: tuple[int, int] = (1, 1)
     shared: bool = False
+
+    @property
+    def app(self) -> str:
+        """Name of the app of Ray Serve that answers for the endpoint."""
+        return SHARED_APP if self.shared else self.endpoint
 
     @property
     def compared(self) -> tuple[Compared, ...]:

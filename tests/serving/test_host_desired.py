@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from headrace.errors import ServiceError
 from headrace.settings import Settings, using_settings
 from serving.endpoints import Endpoints, EndpointSpec
+from serving.hop_room import require_room_to_deploy
 from serving.host import table_of
 from serving.host_code import code_digest
 from serving.host_desired import Desired
 from serving.host_history import history_file, write_history
 from serving.host_out import record_outs
 from serving.lane.notices import LaneNotice
+from serving.lane.table import Hop
 
 SPEC = EndpointSpec(model="minutes", task="estimation", clock="live", space="headrace")
 
@@ -64,6 +67,25 @@ def test_a_promotion_changes_the_models_and_replaces_no_replica(
     assert desired.read()
     table = desired.tables["minutes"]
     assert (table.generation, table.champion.ref, table.code) == (3, "minutes/2", code)
+
+
+def test_an_endpoint_that_asks_for_more_than_there_is_fails_and_the_others_have_theirs(
+    endpoints: Endpoints, of: Settings
+):
+    for name, gpus in (("early", 0.5), ("late", 0.6)):
+        spec = replace(SPEC, placement={"gpus": gpus})
+        endpoints.declare(name, spec=spec, champion="minutes/1", reason="a flow")
+    with using_settings(home=of.home, gpus=1) as settings:
+        desired = Desired(endpoints, settings, table_of)
+
+        desired.read()
+
+    assert set(desired.tables) == {"early", "minutes"}
+    generation, why = desired.failed["late"]
+    assert generation == 1
+    assert why.startswith("Endpoint 'late' asks for 0.6 GPU, but there is 1, and others have 0.5.")
+    with pytest.raises(ServiceError, match=r"asks for 0\.6 GPU, but there is none, and others"):
+        require_room_to_deploy("third", Hop(gpus=0.6), endpoints)
 
 
 def test_a_redeploy_replaces_replicas_though_nothing_else_changed(
