@@ -5,14 +5,21 @@ Every server that is measured says how long its answer is.
 
 from __future__ import annotations
 
+JSON, FLOATS = "application/json", "application/octet-stream"
 _LENGTH = b"content-length:"
 
 
-def head_of(path: str, host: str) -> bytes:
-    """Return a request's first lines; the length of the body, a blank line and it are to follow."""
+def head_of(path: str, host: str, kind: str = JSON) -> bytes:
+    """Return a request's first lines; the length of the body, a blank line and it are to follow.
+
+    Args:
+        path: What is asked.
+        host: Of whom.
+        kind: Media type of the body; an answer of the same is accepted, if it is not JSON.
+    """
+    accept = "" if kind == JSON else f"Accept: {kind}\r\n"
     return (
-        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-        "Content-Length: "
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n{accept}Content-Length: "
     ).encode()
 
 

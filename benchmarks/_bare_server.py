@@ -2,7 +2,8 @@
 
 `python -m benchmarks._bare_server BUNDLE`: it encodes and scores exactly as a lane does, with the
 same runtime and the same batcher, on the same event loop and HTTP parser. It checks nothing, looks
-nothing up and logs nothing. At `/single` each request is scored alone.
+nothing up and logs nothing. At `/single` each request is scored alone; at `/floats` a request is a
+matrix of 32-bit floats, and its answer the scores as 64-bit ones.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import uvicorn
 import uvloop
@@ -56,7 +58,7 @@ class Batcher:
 
 
 def application(model: Loaded) -> Starlette:
-    """Return the app: `/batched` and `/single`."""
+    """Return the app: `/batched`, `/single`, and `/floats`, which takes a matrix."""
     names = [feature.name for feature in model.scorer.card.features]
     batcher = Batcher(model)
 
@@ -74,7 +76,14 @@ def application(model: Loaded) -> Starlette:
     async def single(request: Request) -> Response:
         return answer(model.score([await row_of(request)])[0])
 
-    routes = [Route(f"/{each.__name__}", each, methods=["POST"]) for each in (batched, single)]
+    async def floats(request: Request) -> Response:
+        matrix = np.frombuffer(await request.body(), dtype="<f4").reshape(-1, len(names))
+        content = model.scorer.scores(matrix).tobytes()
+        return Response(content, media_type="application/octet-stream")
+
+    routes = [
+        Route(f"/{each.__name__}", each, methods=["POST"]) for each in (batched, single, floats)
+    ]
     return Starlette(routes=routes)
 
 

@@ -28,11 +28,14 @@ class _NoLog(DecisionLog):
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Forget the documents."""
 
+    def submit(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Forget the documents; nothing is left to wait for."""
+
 
 async def _serve(table: LaneTable, kind: type[DecisionLog]) -> None:
     log = kind.open(table.log, writer="bench")
     app = LaneApp(table.endpoint, log)
-    server = LaneServer(app, table.port)
+    server = LaneServer(app, (table.port,))
     server.start()
     app.answer_with(await load_decider(table, log, {}))
     sys.stdout.write(json.dumps({"url": server.url}) + "\n")

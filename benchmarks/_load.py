@@ -1,9 +1,10 @@
 """This module is a load generator: a process that keeps some connections to a server busy.
 
-`python -m benchmarks._load URL PATH BODIES [CONNECTIONS [IDS]]` reads bodies, one a line, and
-then for each line of its standard input, a number of seconds, sends requests for that long and
-writes a line of what it saw. Every connection has one request under way at a time. A process of its
-own, so that its work is not counted as the server's; plain sockets, so that it is no bottleneck.
+`python -m benchmarks._load URL PATH BODIES [CONNECTIONS [IDS [KIND]]]` reads bodies, one a line
+(JSON as it is, what is of another media type in base64), and then for each line of its standard
+input, a number of seconds, sends requests for that long and writes a line of what it saw. Every
+connection has one request under way at a time. A process of its own, so that its work is not
+counted as the server's; plain sockets, so that it is no bottleneck.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import select
 import socket
 import sys
 import time
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks._answers import answer_end, head_of, status_of
+from benchmarks._answers import JSON, answer_end, head_of, status_of
 
 PATIENCE_SECONDS = 60.0
 
@@ -115,12 +117,14 @@ def closed_loop(
     }
 
 
-def main(url: str, path: str, bodies: str, connections: str = "16", mark: str = "") -> None:
+def main(url: str, path: str, bodies: str, connections: str = "16", *more: str) -> None:
     """Answer each line of standard input, seconds, by a line of what was seen."""
+    mark, kind = (*more, *("", JSON)[len(more) :])
     parts = urlsplit(url)
     address = (parts.hostname or "", parts.port or 80)
     lines = Path(bodies).read_bytes().splitlines()
-    requests = Requests(head_of(path, parts.netloc), lines, mark)
+    sent = lines if kind == JSON else [b64decode(line) for line in lines]
+    requests = Requests(head_of(path, parts.netloc, kind), sent, mark)
     for line in sys.stdin:
         seen = closed_loop(address, requests, int(connections), float(line))
         sys.stdout.write(json.dumps(seen) + "\n")

@@ -8,11 +8,12 @@ import statistics
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks._answers import JSON
 from benchmarks._processes import REPOSITORY, tree_cpu_seconds
 
 CONNECTIONS = 16
@@ -28,9 +29,12 @@ class Subject:
         url: Where it listens.
         path: What is asked.
         bodies: File of the bodies to send, one a line.
+        kind: Their media type; what is not JSON is in base64.
         pid: The process that is measured, with all below it.
         part: A process in it that is also measured alone, if one is of interest.
         ids: Whether requests bring ids of their own.
+        prepare: Makes the server what is measured, before each round.
+        settle: Waits until nothing of the round is left to do; what that costs is part of it.
     """
 
     name: str
@@ -40,6 +44,9 @@ class Subject:
     pid: int
     part: int | None = None
     ids: bool = False
+    kind: str = JSON
+    prepare: Callable[[], None] = lambda: None
+    settle: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +121,7 @@ def measured(subjects: Sequence[Subject], *, rounds: int, seconds: float) -> dic
 def _load(subject: Subject) -> Iterator[subprocess.Popen[str]]:
     mark = uuid.uuid4().hex[:12] if subject.ids else ""
     arguments = [subject.url, subject.path, str(subject.bodies), str(CONNECTIONS), mark]
+    arguments.append(subject.kind)
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks._load", *arguments],
         cwd=REPOSITORY,
@@ -130,11 +138,13 @@ def _load(subject: Subject) -> Iterator[subprocess.Popen[str]]:
 def _round(subject: Subject, load: subprocess.Popen[str], seconds: float) -> dict[str, float]:
     assert load.stdin is not None  # noqa: S101  both were asked for
     assert load.stdout is not None  # noqa: S101
+    subject.prepare()
     before = tree_cpu_seconds(subject.pid)
     part = None if subject.part is None else tree_cpu_seconds(subject.part)
     load.stdin.write(f"{seconds}\n")
     load.stdin.flush()
     seen = json.loads(load.stdout.readline() or '{"errors": 1, "error": "the load ended"}')
+    subject.settle()
     used = tree_cpu_seconds(subject.pid) - before
     if seen["errors"] or not seen["requests"]:
         raise RuntimeError(f"{subject.name}: {seen['errors']} requests failed: {seen['error']}")

@@ -110,7 +110,7 @@ def _row(
     own = {name: _own(found[name], rounds[name], idle) for name in _RIVALS}
     added = {
         name: statistics.median(
-            (a - b) / whole for a, b, whole in zip(own[name], own["none"], none.cost, strict=True)
+            with_ / without - 1 for with_, without in zip(own[name], own["none"], strict=True)
         )
         for name in ("one", "two")
     }
@@ -118,8 +118,8 @@ def _row(
         "name": "shadow_cost",
         "value": round(added["one"], 3),
         "unit": "of a request's CPU, added",
-        "baseline": "the same endpoint with nobody in shadow, CPU us a request",
-        "baseline_value": round(none.median, 1),
+        "baseline": "the same endpoint with nobody in shadow, CPU us a request beside its idling",
+        "baseline_value": round(statistics.median(own["none"]), 1),
         "ratio": round(1 + added["one"], 3),
         "higher_is_better": False,
         "goal": {"at_most": _GOAL},

@@ -99,6 +99,8 @@ class Settings(BaseSettings):
             show; none by default.
         serving_keys: Whether endpoints ask for keys: "required", "off", or "auto", which asks where
             the front listens beyond loopback.
+        shared_models: Of the endpoints that share a process, how many have their models in memory
+            at a time.
         client_key: Key that our client sends to endpoints; never shown.
         client_ca: PEM file of who signs the certificates of endpoints; those that the system
             trusts by default.
@@ -146,6 +148,7 @@ class Settings(BaseSettings):
     serving_tls_key: Path | None = None
     serving_tls_client_ca: Path | None = None
     serving_keys: Literal["auto", "off", "required"] = "auto"
+    shared_models: int = Field(default=8, ge=1)
     client_key: SecretStr | None = None
     client_ca: Path | None = None
 

@@ -76,10 +76,11 @@ def lane_of(connection: Connection, name: str) -> Lane | None:
     return Lane(**values, replicas=replicas)
 
 
-def changes(connection: Connection, name: str) -> list[Change]:
-    """Return every change of an endpoint, oldest first."""
-    query = select(_change).where(_change.c.endpoint == name).order_by(_change.c.generation)
-    return _changes(connection, query)
+def changes(connection: Connection, name: str, last: int | None = None) -> list[Change]:
+    """Return the changes of an endpoint, oldest first; of many, the `last` ones only."""
+    of = select(_change).where(_change.c.endpoint == name)
+    newest_first = of.order_by(_change.c.generation.desc()).limit(last)
+    return _changes(connection, newest_first)[::-1]
 
 
 def change_to(connection: Connection, name: str, generation: int) -> Change:

@@ -48,8 +48,8 @@ class Layout:
         return {f.name: f.categories for f in self.features if f.categories is not None}
 
     @cached_property
-    def _bounds(self) -> tuple[list[int], Any, Any]:
-        """The columns of whole numbers, the least of each, and the first that is too large."""
+    def _bounds(self) -> tuple[Any, Any, Any]:
+        """The columns of whole numbers, and the least and the largest of each."""
         import numpy as np
 
         kinds = {"bool": (0, 2), "int": (-np.inf, np.inf)}
@@ -59,7 +59,7 @@ class Layout:
             if feature.categories is not None or feature.dtype in kinds
         }
         low, beyond = np.array(list(found.values()), dtype=np.float32).reshape(-1, 2).T
-        return list(found), low, beyond
+        return np.array(list(found), dtype=np.intp), low.copy(), beyond - 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the layout as the endpoint tells it."""
@@ -97,16 +97,21 @@ class Layout:
         if infinite.any():
             row, place = np.argwhere(infinite)[0]
             raise self._bad(matrix, int(row), int(place))
-        places, low, beyond = self._bounds
-        if not places:
+        places, low, high = self._bounds
+        if not len(places):
             return
-        numbers = matrix[:, places]
-        # what is compared with NaN is False, and NaN is not equal to itself
-        wrong = (numbers != np.floor(numbers)) & (numbers == numbers)  # noqa: PLR0124
-        wrong |= (numbers < low) | (numbers >= beyond)
+        numbers = matrix.take(places, axis=1)
+        # the nearest that it may be: what is right is that itself
+        nearest = np.maximum(numbers, low)
+        np.minimum(nearest, high, out=nearest)
+        np.rint(nearest, out=nearest)
+        wrong = nearest != numbers
+        if not wrong.any():
+            return
+        wrong &= numbers == numbers  # noqa: PLR0124  NaN is not equal to itself
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
-            raise self._bad(matrix, int(row), places[int(column)])
+            raise self._bad(matrix, int(row), int(places[column]))
 
     def _bad(self, matrix: Matrix, row: int, place: int) -> RequestError:
         feature = self.features[place]

@@ -163,13 +163,14 @@ class RequestReader:
             identity, at = document.get("id"), document.get("at")
             if at is not None and self.rules.clock != "replayed":
                 return None
+            outputs = document.get("outputs")
             return DecisionRequest(
                 None if identity is None else read_id(identity, "id"),
                 entity,
                 given,
                 None if at is None else read_moment(at, "at"),
-                read_outputs(document.get("outputs"), self.rules),
-                read_explain(document),
+                () if outputs is None else read_outputs(outputs, self.rules),
+                "explain" in document and read_explain(document),
             )
         except (KeyError, TypeError, AttributeError):  # something is missing, unknown or no object
             return None

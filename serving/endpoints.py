@@ -92,15 +92,19 @@ class Endpoints:
         with self._database.reading() as connection:
             return rows.lane_of(connection, name)
 
-    def history(self, name: str) -> list[Change]:
-        """Return every change of an endpoint, oldest first.
+    def history(self, name: str, *, last: int | None = None) -> list[Change]:
+        """Return the changes of an endpoint, oldest first.
+
+        Args:
+            name: The endpoint.
+            last: How many of the newest; None for all.
 
         Raises:
             UnknownNameError: There is no such endpoint.
         """
         with self._database.reading() as connection:
             rows.row_of(connection, name)
-            return rows.changes(connection, name)
+            return rows.changes(connection, name, last)
 
     def judgements(self, name: str, experiment: str) -> list[Judgement]:
         """Return what the rule said of an experiment, newest first.

@@ -176,13 +176,22 @@ def _write_lane(shown: Shown) -> None:
         _screen.write(f"  lane         {lane.state} generation {lane.generation}{where}")
         if lane.message:
             _screen.write(indent(lane.message, " " * 15))
-    if shadow is not None and shadow.model == shown.route.challenger is not None:
+        for replica in lane.replicas if len(lane.replicas) > 1 else ():
+            _screen.write(
+                f"  replica      generation {replica.generation} at {replica.url}, "
+                f"process {replica.pid}"
+            )
+    figures = shadow.figures if shadow is not None else ()
+    for each in figures:
+        if each.model not in {rival.model for rival in shown.route.rivals}:
+            continue
+        whose = f"{each.model}: " if len(figures) > 1 else ""
         _screen.write(
-            f"  shadow       {shadow.scored:,} decisions scored, {shadow.failed:,} of them failed, "
-            f"{shadow.dropped:,} left out, {shadow.behind:,} bytes of the log behind"
+            f"  shadow       {whose}{each.scored:,} decisions scored, {each.failed:,} of them "
+            f"failed, {each.dropped:,} left out, {each.behind:,} bytes of the log behind"
         )
-        if shadow.message:
-            _screen.write(indent(shadow.message, " " * 15))
+        if each.message:
+            _screen.write(indent(each.message, " " * 15))
 
 
 def _write_judgement(judgement: Judgement) -> None:

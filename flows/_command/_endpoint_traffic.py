@@ -146,7 +146,7 @@ def history(
     from flows._command import _endpoint_text as told
     from serving.endpoints import Endpoints
 
-    changes = Endpoints().history(name)[-last:]
+    changes = Endpoints().history(name, last=last)
     if as_json:
         _screen.write_json([told.change_json(change) for change in reversed(changes)])
     else:

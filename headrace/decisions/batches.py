@@ -55,7 +55,8 @@ def batch_record(
         columns: What `DecisionLog.columns` gave for the names of the features.
         matrix: The features as they were used: (n_rows, n_features) of little-endian float32, in
             the order of the columns, NaN for one that is missing, categories as codes; or a table
-            of Arrow with columns of these names.
+            of Arrow with columns of these names. What is bytes already becomes base64 when it is
+            logged.
         scores: One for each row.
         answer: What the score is called in the answer of a row.
         ids: Ids of the rows; "<id>/<row>" without.
@@ -70,15 +71,14 @@ def batch_record(
     if ids is not None:
         document["ids"] = list(ids)
     document |= {"id": id, "at": at, "logged": logged, "columns": columns}
-    if isinstance(matrix, bytes):
-        kind, content = "float32", matrix
-    elif isinstance(matrix, np.ndarray):
-        kind, content = "float32", np.ascontiguousarray(matrix, "<f4").tobytes()
-    else:
-        kind, content = "arrow", _stream_of(matrix)
+    kind, content = "float32", matrix
+    if isinstance(matrix, np.ndarray):
+        content = b64encode(np.ascontiguousarray(matrix, "<f4").tobytes()).decode()
+    elif not isinstance(matrix, bytes):
+        kind, content = "arrow", b64encode(_stream_of(matrix)).decode()
     document |= {
         "format": kind,
-        "matrix": b64encode(content).decode(),
+        "matrix": content,
         "scores": b64encode(np.ascontiguousarray(scores, "<f8").tobytes()).decode(),
         "answer": answer,
         **said,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from headrace.decisions.folder import LogFolder
 from headrace.decisions.frames import Frame
-from headrace.decisions.reading import read_frame, read_frames
+from headrace.decisions.reading import read_chunks, read_frame, read_frames
 from headrace.decisions.sealing import check_size
 
 
@@ -39,13 +39,24 @@ class Followed:
         Raises:
             DamagedArtifactError: A record is damaged.
         """
+        for frames in self.chunks():
+            for frame in frames:
+                self.offset = frame.end
+                yield frame
+
+    def chunks(self) -> Iterator[list[Frame]]:
+        """Yield the records that were not read before, many at once.
+
+        Whoever stops within a chunk says by `offset` how far it came.
+
+        Raises:
+            DamagedArtifactError: A record is damaged.
+        """
         size = os.fstat(self._fd).st_size
         if size == self._seen:
             return
         sealed = self._final is not None
-        for frame in read_frames(self._fd, self._path, self.offset, size, sealed=sealed):
-            self.offset = frame.end
-            yield frame
+        yield from read_chunks(self._fd, self._path, self.offset, size, sealed=sealed)
         if self.offset == size:  # else an end is torn: what takes its place may be as long
             self._seen = size
 

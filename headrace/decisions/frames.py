@@ -30,6 +30,7 @@ _CHECK = struct.Struct("<I")
 _CHECKED = struct.Struct(_HEADER.format + "I")
 OVERHEAD = _CHECKED.size
 _UNCHECKED = _HEADER.size
+_unpack = _CHECKED.unpack_from
 _frame = tuple.__new__  # a third of the time of `Frame(...)`
 
 
@@ -91,3 +92,35 @@ def frame_at(buffer: bytes, at: int, base: int, size: int | None) -> Frame | int
     if check != crc32(payload, crc32(buffer[at : at + _UNCHECKED])):
         return 0
     return _frame(Frame, (kind, key, logged, payload, base + at, base + end))
+
+
+def frames_in(buffer: bytes, base: int, size: int) -> tuple[list[Frame], int]:
+    """Return the frames that lie one after the other from a buffer's begin, as `frame_at` each.
+
+    It takes half of the time of as many calls of `frame_at`.
+
+    Args:
+        buffer: What was read.
+        base: Where in the file it begins.
+        size: How long the file is.
+
+    Returns:
+        The frames, and what `frame_at` says of the place after them; `OVERHEAD` where the buffer
+        has ended before its header has.
+    """
+    frames: list[Frame] = []
+    at, length, room = 0, len(buffer), size - base
+    while at + OVERHEAD <= length:
+        mark, kind, count, left, key, logged, check = _unpack(buffer, at)
+        begin = at + OVERHEAD
+        end = begin + count
+        if mark != MARK or end + left > room:
+            return frames, 0
+        if end > length:
+            return frames, OVERHEAD + count
+        payload = buffer[begin:end]
+        if check != crc32(payload, crc32(buffer[at : at + _UNCHECKED])):
+            return frames, 0
+        frames.append(_frame(Frame, (kind, key, logged, payload, base + at, base + end)))
+        at = end
+    return frames, OVERHEAD

@@ -97,7 +97,9 @@ class Index:
     ) -> None:
         """Add what this process wrote itself."""
         number = self.own(segment)
-        tally = self._tallies.setdefault(segment, Tally())
+        tally = self._tallies.get(segment)
+        if tally is None:
+            tally = self._tallies[segment] = Tally()
         for record, offset in zip(records, offsets, strict=True):
             self._add(record, place_of(number, offset), tally)
         tally.size = end

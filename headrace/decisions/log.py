@@ -21,6 +21,7 @@ from headrace.decisions.writer import Durability, SegmentWriter
 from headrace.errors import ParameterError
 
 _LARGEST = OFFSETS // 2
+_OF_COLUMNS = ("decision", "batch")
 
 
 class DecisionLog:
@@ -262,11 +263,8 @@ class DecisionLog:
 
     def _encoded(self, records: Sequence[Mapping[str, Any]]) -> Encoded:
         batch = [record_of(document, self._columns) for document in records]
-        columns = {
-            document["columns"]: self._columns[document["columns"]]
-            for document in records
-            if document["kind"] in ("decision", "batch")
-        }
+        used = {each["columns"] for each in records if each["kind"] in _OF_COLUMNS}
+        columns = {number: self._columns[number] for number in used}
         size = sum(len(record.payload) for record in batch) + OVERHEAD * len(batch)
         if size > _LARGEST // 2:
             raise ParameterError(

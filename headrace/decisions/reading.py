@@ -6,14 +6,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from headrace.decisions.frames import MARK, OVERHEAD, Frame, frame_at
+from headrace.decisions.frames import MARK, OVERHEAD, Frame, frame_at, frames_in
 from headrace.errors import DamagedArtifactError
 
 REMEDY = (
     "Restore the file from a copy, or run `headrace decisions repair` with the endpoint: it sets "
     "the damaged bytes aside, says what is lost with them, and the log opens again."
 )
-_CHUNK = 4 << 20
+# what is read at once stays in the processor's cache while it is looked at
+_CHUNK = 128 << 10
 _PAGE = 4096
 
 
@@ -31,26 +32,31 @@ def read_frames(fd: int, path: Path, start: int, size: int, *, sealed: bool) -> 
     Raises:
         DamagedArtifactError: A record is damaged, and whole ones follow or the segment is sealed.
     """
+    for frames in read_chunks(fd, path, start, size, sealed=sealed):
+        yield from frames
+
+
+def read_chunks(
+    fd: int, path: Path, start: int, size: int, *, sealed: bool
+) -> Iterator[list[Frame]]:
+    """Read what `read_frames` does, as many records at once as one read of the file gave.
+
+    Raises:
+        DamagedArtifactError: As `read_frames`, after all records before the damage.
+    """
     offset, wanted = start, _CHUNK
     while offset < size:
         asked = min(wanted, size - offset)
         buffer = os.pread(fd, asked, offset)
-        at, needed = 0, OVERHEAD
-        while at + needed <= len(buffer):
-            frame = frame_at(buffer, at, offset, size)
-            if not isinstance(frame, Frame):
-                needed = frame
-                if not needed:
-                    break
-                continue
-            yield frame
-            at, needed = frame.end - offset, OVERHEAD
-        offset += at
+        frames, needed = frames_in(buffer, offset, size)
+        if frames:
+            yield frames
+            offset = frames[-1].end
         wanted = max(_CHUNK, needed)
         unreadable = not needed or (offset < size < offset + needed)
         if unreadable and not _became_whole(fd, path, offset, size, sealed=sealed):
             return
-        if not at and len(buffer) < asked:  # the file was cut while it was read
+        if not frames and len(buffer) < asked:  # the file was cut while it was read
             if sealed:
                 raise damaged(path, offset)
             return

@@ -53,6 +53,7 @@ class Tail:
         self._waiting: deque[str] = deque()
         self._open: list[Followed] = []
         self._columns: dict[int, Columns] = {}
+        self._passed: dict[str, int] = {}  # by the last `poll_payloads`; segment: up to where
         self._kinds = {KINDS[kind] for kind in kinds}
         if DECISION in self._kinds:
             self._kinds.add(BATCH)
@@ -127,6 +128,51 @@ class Tail:
         """
         return self._read(limit, None), self.position
 
+    def poll_payloads(
+        self, limit: int = 1000
+    ) -> tuple[list[bytes], list[dict[str, Any]], Position]:
+        """Return what `poll_all` does, but records as the JSON that they are in the log.
+
+        Args:
+            limit: How many; the rest of what was read of the file with the last one comes on top.
+
+        Returns:
+            Records, the rows of what holds many as documents, and the position after all of them.
+
+        Raises:
+            DamagedArtifactError: A record is damaged.
+        """
+        payloads: list[bytes] = []
+        rows: list[dict[str, Any]] = []
+        self._passed = {}
+        for segment in self._readable():
+            for frames in segment.chunks():
+                self._passed[segment.name] = frames[-1].offset
+                self._take(segment, frames, payloads, rows)
+                segment.offset = self._offsets[segment.name] = frames[-1].end
+                if len(payloads) + len(rows) >= limit:
+                    return payloads, rows, self.position
+        return payloads, rows, self.position
+
+    def _take(
+        self,
+        segment: Followed,
+        frames: Sequence[Frame],
+        payloads: list[bytes],
+        rows: list[dict[str, Any]],
+    ) -> None:
+        """Add what is wanted of frames."""
+        holding = self._holding
+        for frame in frames:
+            kind, _, _, payload, _, _ = frame
+            if kind == COLUMNS:
+                self._learn(payload)
+            elif kind in self._kinds and (not holding or kind == OUTCOME or holding in payload):
+                if kind in _MANY:
+                    rows += self._rows(segment, frame)
+                else:
+                    payloads.append(payload)
+
     def skip_to_newest(self) -> int:
         """Pass over all records that are there, and return how many it would have returned.
 
@@ -143,6 +189,8 @@ class Tail:
         Raises:
             ParameterError: No decision that was read has these columns.
         """
+        if columns not in self._columns:
+            self._learn_in(self._passed)
         if columns not in self._columns:
             raise ParameterError(
                 f"No decision that was read has columns {columns}.",
@@ -186,11 +234,6 @@ class Tail:
         self._listed = set(there)
         # A name is never given again, so what was removed need not be remembered.
         self._offsets = {name: at for name, at in self._offsets.items() if name in self._listed}
-
-    def _is_wanted(self, frame: Frame) -> bool:
-        if frame.kind not in self._kinds:
-            return False
-        return frame.kind == OUTCOME or not self._holding or self._holding in frame.payload
 
     def _read(
         self, limit: int, note: Callable[[str, int, int], None] | None

@@ -34,13 +34,20 @@ class LaneApp:
         endpoint: Name of the endpoint.
         log: Its decision log.
         gate: Who may ask; everybody by default.
+        watch: What is seen of it; its own by default.
     """
 
-    def __init__(self, endpoint: str, log: DecisionLog, gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        log: DecisionLog,
+        gate: Gate | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.log = log
         self.leaving = False  # its replica answers what has begun, and wants nothing new
-        self.watch = Watch(endpoint)
+        self.watch = watch or Watch(endpoint)
         self.meters = self.watch.meters
         self.gate = gate or Gate()
         self.explainer = Explainer(log)
@@ -92,7 +99,7 @@ class LaneApp:
             asked.trace = tracing.begin(asked)
         meters.in_flight += 1
         try:
-            answer = await self._answer(asked)
+            answer = await self._way_of(asked).handle(asked)
         except RequestError as error:
             answer = self._refusal(asked, error)
         except HeadraceError as error:  # only the log can fail in a way that no request explains
@@ -110,14 +117,15 @@ class LaneApp:
             tracing.end(asked.trace, asked, answer)
         await send_answer(send, answer)
 
-    async def _answer(self, asked: Asked) -> Answer:
+    def _way_of(self, asked: Asked) -> Path:
+        """Return what answers a request, which is let in."""
         path = self._paths.get(asked.path)
         if path is None:
             raise self._no_such_path(asked.path)
         if asked.method != path.method:
             raise RequestError.method_not_allowed(asked.method, path.method, asked.path)
         self.gate.admit(asked, path.verb)
-        return await path.handle(asked)
+        return path
 
     def _refusal(self, asked: Asked, error: RequestError) -> Answer:
         self.meters.refused(error.code)

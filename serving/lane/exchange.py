@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from headrace.clock import current_clock
 from serving._request_errors import RequestError
 from serving.access_keys import Verb
+from serving.lane.at_once import answered_at_once, cycle_of, whole_body
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -72,7 +73,8 @@ class Asked:
         kind = self.header(b"content-type")
         if kind is not None and b"json" not in kind:
             raise RequestError.unsupported_media_type(kind.decode("latin-1"))
-        return await self.body(most)
+        body = self._whole(most)
+        return await self.body(most) if body is None else body
 
     async def body(self, most: int) -> bytes:
         """Return the body, refusing one that is too large before it is read whole.
@@ -81,22 +83,30 @@ class Asked:
             RequestError: It has more than `most` bytes.
             GoneError: The client has gone: half a body must not be taken for one.
         """
-        message = await self._piece()
-        body: bytes = message.get("body", b"")
-        self.at = current_clock().monotonic()
-        if not message.get("more_body"):
-            if len(body) > most:
-                raise RequestError.too_large(len(body), most)
+        body = self._whole(most)
+        if body is not None:
             return body
-        parts, size = [body], len(body)
-        while message.get("more_body"):
+        parts, size = [], 0
+        more = True
+        while more:
             message = await self._piece()
             parts.append(message.get("body", b""))
             size += len(parts[-1])
+            self.at = current_clock().monotonic()
             if size > most:
                 raise RequestError.too_large(size, most)
-        self.at = current_clock().monotonic()
+            more = message.get("more_body", False)
         return b"".join(parts)
+
+    def _whole(self, most: int) -> bytes | None:
+        """Return the body where it has come already, as nearly all do."""
+        cycle = cycle_of(self.receive)
+        body = None if cycle is None else whole_body(cycle)
+        if body is not None:
+            self.at = current_clock().monotonic()
+            if len(body) > most:
+                raise RequestError.too_large(len(body), most)
+        return body
 
     async def _piece(self) -> Message:
         message = await self.receive()
@@ -122,10 +132,14 @@ class Path:
 
 async def send_answer(send: Send, answer: Answer) -> None:
     """Send an answer."""
+    body, status, kind, more = answer
+    cycle = cycle_of(send)
+    if cycle is not None and answered_at_once(cycle, status, kind, more, body):
+        return
     headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", b"%d" % len(answer.body)),
-        *answer.headers,
+        (b"content-type", kind),
+        (b"content-length", b"%d" % len(body)),
+        *more,
     ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

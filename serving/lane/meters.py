@@ -78,7 +78,7 @@ class Meters:
         for path, decides in paths.items():
             inner = path == own or path.startswith(f"{own}/")
             label = "/v1/{endpoint}" + path[len(own) :] if inner else path
-            self.tallies[path] = Tally(label, is_timed=decides)
+            self.tallies.setdefault(path, Tally(label, is_timed=decides))
         # what is shown of the last minutes is what the lane is for, not who looks at it
         self.window.follow([each for each in self.tallies.values() if each.took is not None])
 

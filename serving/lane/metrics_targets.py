@@ -39,7 +39,13 @@ def targets(lanes: Mapping[str, Lane]) -> list[dict[str, Any]]:
             found.append(
                 {
                     "targets": [urlsplit(url).netloc for url in urls],
-                    "labels": {"job": "headrace", "lane": endpoint, "__scheme__": first.scheme},
+                    "labels": {
+                        "job": "headrace",
+                        "lane": endpoint,
+                        "__scheme__": first.scheme,
+                        # endpoints may share a process, and so an address
+                        "__metrics_path__": f"/v1/{endpoint}/metrics",
+                    },
                 }
             )
     return found

@@ -38,8 +38,12 @@ class GuardedProtocol(HttpToolsProtocol):
             getattr(self.app, "meters", None), "refused", lambda _: None
         )
         self._head_bytes = 0
-        self._in_head = self._is_partial = False
+        # uvicorn makes a scope when a request begins, and gives it a path after its headers
+        self._begun: Any = None  # scope of the request that the bytes of the head are of
+        self._ended: Any = None  # scope of the last request that has come to its end
         self._late: asyncio.TimerHandle | None = None
+        self._idle_since: float | None = None
+        self._idle_look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; a connection on which nothing ever comes ends as an idle one does."""
@@ -47,21 +51,26 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(_crowded())
             return
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self._idle_since = self.loop.time()
+        self._idle_look = self.loop.call_later(self.timeout_keep_alive, self._look_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._on_time()
+        if self._idle_look is not None:
+            self._idle_look.cancel()
+            self._idle_look = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and watch what is still to come."""
+        self._idle_since = None
         super().data_received(data)
-        if not self._is_partial or self.transport.is_closing():
+        if self.scope is self._ended or self.transport.is_closing():
             return
         if self._in_head:
+            if self._begun is not self.scope:
+                self._begun, self._head_bytes = self.scope, 0
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
                 self._refuse(_long_head())
@@ -69,22 +78,44 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._late is None:
             self._late = self.loop.call_later(REQUEST_SECONDS, self._too_slow)
 
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        self._is_partial = self._in_head = True
-        self._head_bytes = 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Hand the request over; its body may still come."""
-        self._in_head = False
-        super().on_headers_complete()
-
     def on_message_complete(self) -> None:
         """Have all of it."""
-        self._is_partial = False
-        self._on_time()
+        self._ended = self.scope
+        if self._late is not None:
+            self._on_time()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or be idle.
+
+        uvicorn sets an alarm after each answer and takes it back at the next request, which costs
+        more than to note the time: one alarm looks at that.
+        """
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+
+    @property
+    def _in_head(self) -> bool:
+        return "path" not in self.scope
+
+    def _look_idle(self) -> None:
+        """End the connection where nothing has come for as long as it may be idle."""
+        since, now = self._idle_since, self.loop.time()
+        is_busy = self.scope is not None and (
+            self.scope is not self._ended or not self.cycle.response_complete
+        )
+        if since is None and not is_busy:  # what came began no request
+            self._idle_since = now
+        left = self.timeout_keep_alive if since is None else since + self.timeout_keep_alive - now
+        if left <= 0:
+            self._idle_look = None
+            self.timeout_keep_alive_handler()
+        else:
+            self._idle_look = self.loop.call_later(left, self._look_idle)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""

@@ -35,6 +35,7 @@ class Recorder:
         self._figures = {ref: figure_of(card) for ref, card in cards.items()}
         # one random beginning for all: a random number for each would cost a system call
         self._made, self._made_so_far = f"{uuid.uuid4().hex}-", itertools.count(1)
+        self._moment = (0, from_us(0).isoformat())  # a batch has one moment, and it takes a while
 
     def new_id(self) -> str:
         """Return an id that no decision has."""
@@ -100,12 +101,17 @@ class Recorder:
 
     def answer_of(self, record: Mapping[str, Any], *, repeated: bool) -> dict[str, Any]:
         """Return what is sent for a decision that is logged."""
+        at = record["at"]
+        known, text = self._moment
+        if at != known:
+            text = from_us(at).isoformat()
+            self._moment = at, text
         return {
             "id": record["id"],
             "endpoint": self._endpoint,
             "model": record["model"],
             "answer": record["answer"],
-            "at": from_us(record["at"]).isoformat(),
+            "at": text,
             "repeated": repeated,
             "missing": record["missing"],
         }

@@ -58,6 +58,7 @@ class RowBuilder:
         self._asked = tuple((i, each.name) for i, each in enumerate(inputs) if not each.source)
         self._names = tuple(each.name for each in inputs)
         self._looked_up = tuple((each.name, i) for i, each in enumerate(inputs) if each.source)
+        self._sources = [name for name, _ in self._looked_up]
         self._views = tuple(
             _View(
                 index=index,
@@ -163,7 +164,9 @@ class RowBuilder:
     def overridden(self, request: DecisionRequest) -> list[str]:
         """Return the names that the request gives and that a view would have given."""
         given = request.given
-        return [name for name, _ in self._looked_up if name in given]
+        if len(given) == self._width:
+            return self._sources
+        return [name for name in self._sources if name in given]
 
 
 def names_of(lookup: Lookup, inputs: Sequence[Input]) -> list[str]:

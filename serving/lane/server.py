@@ -152,9 +152,12 @@ def _listening(host: str, ports: Sequence[int], shared: Collection[int]) -> sock
             if port and port not in shared:
                 # shared ports would be given away a second time, also to another endpoint's lane
                 socket.create_server((host, port), family=family).close()
-            return socket.create_server(
+            listening = socket.create_server(
                 (host, port), family=family, backlog=_BACKLOG, reuse_port=True
             )
+            # head and body are two writes; without this the second waits for the client's word
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return listening
     raise ServiceError(
         f"No port is free on {host}.", remedy="End processes that hold ports there; see `ss -ltn`."
     )

@@ -15,10 +15,11 @@ from typing import Any
 
 from headrace.decisions import Position, Tail, load_cursor, save_cursor
 from headrace.decisions.log_writer import LogWriter
-from serving.lane.deciding import Loaded
+from serving.lane.loaded import Loaded
 from serving.lane.loading import load_model
 from serving.lane.notices import ShadowFigures
-from serving.lane.shadow_scoring import Said, belongs, shadow_records
+from serving.lane.shadow_reading import Alike, Members
+from serving.lane.shadow_scoring import Said, shadow_records
 from serving.lane.table import Compared, LaneTable
 
 MOST_BEHIND = 64 << 20
@@ -26,7 +27,7 @@ MOST_BEHIND = 64 << 20
 
 # So few at once that their objects stay in the processor's cache and die young, which halves what
 # reading costs; so many to a step that what it costs to write it down does not matter.
-_PART, _PARTS = 100, 20
+_PART, _MOST = 100, 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ class Shadow:
     ) -> None:
         self._folder = table.log
         self._experiment = rival.experiment
+        self._members = Members(rival.experiment)
         self._rival = load_model(rival.model)
         self._served_champion = table.champion
         self._champion: Loaded | None = None
@@ -127,7 +129,7 @@ class Shadow:
             mirrored=told.mirrored + sum(said.scored for said in found.mirrored),
             dropped=told.dropped + found.dropped,
             # whoever got less than was asked for has read all
-            behind=self.behind() if found.read >= _PART * _PARTS else 0,
+            behind=self.behind() if found.read >= _MOST else 0,
             message="",
         )
         return found.read
@@ -156,29 +158,26 @@ class Shadow:
         if self.figures.behind > self._most_behind and self._is_scoring:
             dropped = self._tail.skip_to_newest()
         position = self._tail.position
-        for _ in range(_PARTS):
-            part, position = self._tail.poll_all(_PART)
-            self._score(part, said, mirrored)
-            read += len(part)
-            if len(part) < _PART:
+        while read < _MOST:
+            payloads, rows, position = self._tail.poll_payloads(_PART)
+            for alike in self._members.among(payloads, rows):
+                self._score(alike, said, mirrored)
+            count = len(payloads) + len(rows)
+            read += count
+            if count < _PART:
                 break
         return _Step(read=read, said=said, mirrored=mirrored, dropped=dropped, position=position)
 
-    def _score(
-        self, decisions: list[dict[str, Any]], said: list[Said], mirrored: list[Said]
-    ) -> None:
-        """Add what the challenger says of decisions, and the champion of those it answered."""
-        experiment, names = self._experiment, self._tail.names
-        members = [decision for decision in decisions if belongs(decision, experiment)]
-        others = [decision for decision in members if decision["model"] != self._rival.ref]
-        if others:
-            said.append(shadow_records(others, self._rival, experiment=experiment, names=names))
-        if len(others) < len(members):
+    def _score(self, alike: Alike, said: list[Said], mirrored: list[Said]) -> None:
+        """Add what the challenger says of decisions, or the champion of those it answered."""
+        names = self._tail.names(alike.columns)
+        if alike.answered != self._rival.ref:
+            model, answers = self._rival, said
+        else:
             if self._champion is None:
                 self._champion = load_model(self._served_champion)
-            own = [decision for decision in members if decision["model"] == self._rival.ref]
-            answers = shadow_records(own, self._champion, experiment=experiment, names=names)
-            mirrored.append(answers)
+            model, answers = self._champion, mirrored
+        answers.append(shadow_records(alike, model, experiment=self._experiment, names=names))
 
 
 def unread(folder: Path, experiment: str) -> Tail:

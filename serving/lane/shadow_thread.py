@@ -20,7 +20,7 @@ from serving.lane.table import Compared, LaneTable
 
 # While there is something to score, many decisions go into a step, which then costs each of them
 # little; while there is nothing, looking whether there is must cost nearly nothing.
-_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 0.8
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 0.8
 _AGAIN_SECONDS = 1.0
 _ANEW_SECONDS = 30.0
 _STUCK_SECONDS = 30.0

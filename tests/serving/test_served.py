@@ -244,6 +244,8 @@ def test_the_first_champion_answers_and_the_proposed_challenger_is_in_its_shadow
         "champion": story.models["wrong"],
         "challenger": story.models["right"],
         "experiment": deployed["experiment"],
+        "challengers": [story.models["right"]],
+        "shares": {},
         "told": f"Endpoint '{ENDPOINT}' answers at {url} with {story.models['wrong']}; "
         f"{story.models['right']} is in its shadow.",
     }

@@ -21,10 +21,10 @@ from headrace.clock import VirtualClock, using_clock
 from headrace.lineage.database import Database
 from headrace.settings import using_settings
 from serving._evidence_document import Block, DesignEffect, Evidence, Totals
-from serving.endpoints import Endpoints, EndpointSpec, Lane
+from serving.endpoints import Endpoints, EndpointSpec, Lane, Replica
 from serving.hosted import notices_folder, say_ready
 from serving.judge import judge, replay
-from serving.lane.notices import ShadowNotice, shadow_file, write_notice
+from serving.lane.notices import ShadowFigures, ShadowNotice, shadow_file, write_notice
 from serving.rule import Rule
 
 A, B, C = (f"flight_delay/{version}" for version in (1, 2, 3))
@@ -224,6 +224,28 @@ def test_a_served_endpoint_is_shown_with_its_address_and_its_shadow(desk: Desk, 
     ) in lines
     assert lines[-2:] == ["Ask it:", "  what it takes: http://127.0.0.1:8100/openapi.json"]
     assert json.loads(desk.done("list", "--json"))[0]["url"] == "http://127.0.0.1:8100"
+
+
+def test_every_replica_and_every_shadow_is_shown(desk: Desk, host: None) -> None:
+    desk.endpoints.change(
+        "flight_delay", "challenge", generation=1, reason="", challenger=C, beside=True
+    )
+    replicas = tuple(Replica(url=f"http://127.0.0.1:81{n}", pid=n, generation=2) for n in (10, 11))
+    desk.endpoints.observe(
+        "flight_delay",
+        Lane(
+            state="serving", generation=2, url=replicas[0].url, pid=10, at=NOON, replicas=replicas
+        ),
+    )
+
+    with using_settings(home=desk.home) as of:
+        figures = [ShadowFigures(model=model, experiment="e", scored=5) for model in (B, C)]
+        notice = ShadowNotice.of(2, 8, figures)
+        write_notice(shadow_file(notices_folder(of), "flight_delay"), notice)
+    lines = desk.done("show", "flight_delay").splitlines()
+
+    assert [line.split()[-1] for line in lines if line.startswith("  replica ")] == ["10", "11"]
+    assert [line.split()[1] for line in lines if line.startswith("  shadow ")] == [f"{B}:", f"{C}:"]
 
 
 def test_the_newest_verdict_is_shown_in_prose(desk: Desk) -> None:

@@ -231,8 +231,8 @@ class Asking:
 class RunningLane(Asking):
     """This is a replica in the event loop of a thread."""
 
-    def __init__(self) -> None:
-        self.replica = LaneReplica()
+    def __init__(self, ask: Any = None) -> None:
+        self.replica = LaneReplica(ask)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -316,8 +316,8 @@ def start_lane() -> Iterator[Callable[..., RunningLane]]:
     """Start lanes with tables of the test's choice."""
     started: list[RunningLane] = []
 
-    def start(table: LaneTable) -> RunningLane:
-        started.append(RunningLane())
+    def start(table: LaneTable, ask: Any = None) -> RunningLane:
+        started.append(RunningLane(ask))
         started[-1].take(table)
         return started[-1]
 

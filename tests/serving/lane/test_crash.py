@@ -22,7 +22,7 @@ def test_a_repeat_after_a_kill_gets_the_answer_of_the_killed_process(start_proce
     other = second.tell({"id": "UA1", "value": 0})
 
     assert again == answer | {"repeated": True}
-    assert told.document == {"recorded": 0, "repeated": 1}
+    assert told.document == {"recorded": 0, "repeated": 1, "corrected": 0, "late": 0}
     assert other.status == 409
 
 

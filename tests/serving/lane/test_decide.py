@@ -197,8 +197,9 @@ def test_outcomes_are_recorded_once_and_a_request_is_recorded_whole(lane, table)
     zero = {"id": "UA3", "value": 0}
     again = lane.tell({"id": "UA1", "value": 1.0}, zero, zero)
 
-    assert (first.status, first.document) == (200, {"recorded": 2, "repeated": 0})
-    assert (again.status, again.document) == (200, {"recorded": 1, "repeated": 2})
+    others = {"corrected": 0, "late": 0}
+    assert (first.status, first.document) == (200, {"recorded": 2, "repeated": 0} | others)
+    assert (again.status, again.document) == (200, {"recorded": 1, "repeated": 2} | others)
 
 
 def test_the_lane_says_what_it_answers_with_and_what_it_is_asked_with(start_lane, table):
@@ -224,6 +225,16 @@ def test_the_lane_says_what_it_answers_with_and_what_it_is_asked_with(start_lane
             {"name": "last_delay", "dtype": "float", "source": "tails"},
             {"name": "hour", "dtype": "int", "source": None},
         ],
+        "outputs": ["probability", "class"],
+        "matrix": {
+            "layout": about["matrix"]["layout"],
+            "features": [
+                {"name": "carrier", "dtype": "category", "categories": ["AA", "DL", "UA"]},
+                {"name": "distance", "dtype": "float"},
+                {"name": "wind", "dtype": "float"},
+                {"name": "landings", "dtype": "int"},
+            ],
+        },
     }
     assert log["decisions"] == 0
     assert health == {"status": "ok"}

@@ -237,11 +237,21 @@ def test_the_file_of_targets_names_every_replica_that_listens(
     assert json.loads(path.read_text()) == [
         {
             "targets": ["127.0.0.1:4003"],
-            "labels": {"job": "headrace", "lane": "safe", "__scheme__": "https"},
+            "labels": {
+                "job": "headrace",
+                "lane": "safe",
+                "__scheme__": "https",
+                "__metrics_path__": "/v1/safe/metrics",
+            },
         },
         {
             "targets": ["127.0.0.1:4001", "127.0.0.1:4002"],
-            "labels": {"job": "headrace", "lane": "two", "__scheme__": "http"},
+            "labels": {
+                "job": "headrace",
+                "lane": "two",
+                "__scheme__": "http",
+                "__metrics_path__": "/v1/two/metrics",
+            },
         },
     ]
     assert [file.name for file in path.parent.iterdir()] == ["prometheus.json"]

@@ -275,3 +275,56 @@ def test_fifty_megabytes_and_noise_make_a_lane_no_larger(
     assert statuses == [413, 413, 413]
     assert grown < 20 << 20
     assert lane.decide().status == 200
+
+
+def test_a_body_in_chunks_and_one_that_is_announced_are_answered(wire: Callable[[], Wire]) -> None:
+    chunked, announced = wire(), wire()
+    head = f"POST {PATH} HTTP/1.1\r\nhost: a\r\n".encode()
+
+    chunked.send(head + b"transfer-encoding: chunked\r\n\r\n")
+    for part in (BODY[:10], BODY[10:]):
+        chunked.send(b"%x\r\n%b\r\n" % (len(part), part))
+    chunked.send(b"0\r\n\r\n")
+    announced.send(head + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(BODY))
+    asked_for = announced.socket.recv(100)
+    announced.send(BODY)
+
+    assert chunked.answer()[0] == 200
+    assert asked_for == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert announced.answer()[0] == 200
+
+
+@pytest.mark.parametrize("head", ["HTTP/1.0", "HTTP/1.1\r\nconnection: close"])
+def test_a_client_that_wants_its_connection_to_end_gets_its_answer_first(
+    head: str, wire: Callable[[], Wire]
+) -> None:
+    connection = wire()
+
+    connection.send(f"POST {PATH} {head}\r\ncontent-length: {len(BODY)}\r\n\r\n".encode() + BODY)
+
+    assert connection.answer()[0] == 200
+    assert connection.is_closed()
+
+
+def test_a_head_is_refused_without_a_body(wire: Callable[[], Wire]) -> None:
+    connection = wire()
+
+    connection.send(f"HEAD {PATH} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+    lines = connection.socket.recv(2_000).split(b"\r\n")
+    connection.send(request())
+
+    assert lines[0] == b"HTTP/1.1 405 Method Not Allowed"
+    assert lines[-2:] == [b"", b""]
+    assert connection.answer()[0] == 200
+
+
+def test_a_connection_on_which_nothing_comes_ends(start_lane: Any, table: Any) -> None:
+    lane = start_lane(table())
+    lane.replica._server._server.config.timeout_keep_alive = 0.3
+    silent, used = Wire(lane.url), Wire(lane.url)
+
+    used.send(request())
+
+    assert used.answer()[0] == 200
+    assert used.is_closed()
+    assert silent.is_closed()

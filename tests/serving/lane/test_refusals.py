@@ -48,7 +48,7 @@ CASES: dict[str, tuple[str, Any, int, dict[str, str]]] = {
             "code": "unknown_endpoint", "field": "path",
             "expected": "a path of this endpoint", "got": "'/v1/flight_delay/decid' (text)",
             "message": "There is nothing at '/v1/flight_delay/decid'. Did you mean "
-            "'/v1/flight_delay/decide', '/v1/flight_delay' or '/v1/flight_delay/outcomes'?",
+            "'/v1/flight_delay/decide', '/v1/flight_delay/decide-batch' or '/v1/flight_delay'?",
             "remedy": "send the request to a path of this endpoint; /openapi.json lists them.",
         },
     ),
@@ -159,7 +159,8 @@ CASES: dict[str, tuple[str, Any, int, dict[str, str]]] = {
             "got": "0.0",
             "message": "The outcome of decision 'UA1' has value 1.0, got 0.0; no outcome of the "
             "request was recorded.",
-            "remedy": "send each outcome once it is final: one that is recorded is never changed.",
+            "remedy": 'send it with "corrects": true if it takes the place of what was told '
+            "before.",
         },
     ),
 }  # fmt: skip
@@ -241,7 +242,7 @@ def test_of_outcomes_of_which_one_is_wrong_none_is_recorded(endpoint):
     after = endpoint.tell({"id": "UA3", "value": 0})
 
     assert (refused.status, twice.status) == (404, 409)
-    assert after.document == {"recorded": 1, "repeated": 0}
+    assert after.document == {"recorded": 1, "repeated": 0, "corrected": 0, "late": 0}
 
 
 def test_a_decision_before_what_the_store_knows_is_refused(start_lane, table):
