@@ -16,7 +16,8 @@ from headrace.errors import HeadraceError
 
 _PAUSE_SECONDS = (1.5, 4.0)
 _CHANGE_SECONDS = (3.0, 6.0)
-_OUTAGE_SECONDS = (50.0, 70.0)  # Ray takes half a minute to come up again
+_OUTAGE_SECONDS = (15.0, 25.0)
+_WHOLE_WITHIN_SECONDS = 60.0
 _WEIGHTS = {"replica": 8, "shadow": 3, "controller": 2, "front": 3}
 _OUTAGES = ("gcs", "host")
 
@@ -76,8 +77,10 @@ class Kills:
 
     def _end_all(self) -> None:
         """Kill what all others hang on: Ray's head and the serving host, in turn."""
-        if not self._is_whole():
-            return
+        until = time.monotonic() + _WHOLE_WITHIN_SECONDS
+        while not self._is_whole():
+            if self._ends.wait(0.1) or time.monotonic() > until:
+                return
         self._kill(_OUTAGES[sum(self.done[f"{kind} killed"] for kind in _OUTAGES) % 2])
 
     def _kill(self, kind: str) -> None:

@@ -108,11 +108,12 @@ def _compared(of: Home, said: list[dict[str, Any]]) -> dict[str, Any]:
         row[0]: row[1:]
         for row in view.sql("SELECT id, model, score, generation FROM decisions").fetchall()
     }
+    (rows,) = view.sql("SELECT count(*) FROM decisions").fetchall()[0]
     outcomes = dict(view.sql("SELECT id, value FROM outcomes").fetchall())
     versions = _versions(Endpoints().history(ENDPOINT))
     wrong = {
         "lost": sum(identity not in logged for identity in answered),
-        "doubled": sum(times.get(identity, 1) > 1 for identity in answered),
+        "doubled": rows - len(logged),
         "not_as_answered": sum(
             (each["model"], each["value"]) != logged[identity][:2]
             for identity, each in answered.items()
@@ -128,6 +129,8 @@ def _compared(of: Home, said: list[dict[str, Any]]) -> dict[str, Any]:
         "wrong": wrong,
         "answered": len(answered),
         "logged": len(logged),
+        # two replicas were asked at the same moment: readers see the record that came first
+        "with_two_records": sum(many > 1 for many in times.values()),
         "with_outcome": len(told),
         "generations": len(versions),
     }

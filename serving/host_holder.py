@@ -19,7 +19,7 @@ from serving.lane.table import LaneTable
 
 _COMMAND = (sys.executable, "-P", "-m", "serving.host_ray")
 _SILENT_SECONDS = 30.0  # Serve's controller may be away that long, and come back
-_STARTING_SECONDS = 240.0
+_STARTING_SECONDS = 120.0
 _LOOK_AT_PARTS_SECONDS = 0.5
 
 
