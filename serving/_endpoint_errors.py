@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.errors import ServiceError
+from headrace.errors import ServiceError, UnknownNameError
 from serving._endpoint_records import Change, Lane
 from serving.routing import RoutingError, require_model
 
@@ -41,6 +41,14 @@ def overtaken(last: Change, looked_at: int) -> OvertakenError:
         f"The endpoint '{name}' is at generation {last.generation}, not {looked_at}: "
         f"{last.actor} made it so by '{last.action}' at {last.at:%Y-%m-%d %H:%M:%S} UTC.",
         remedy=f"Look at it again with `headrace endpoint show {name}`, then decide anew.",
+    )
+
+
+def no_judgement(number: int) -> UnknownNameError:
+    """Return the error for a number that no verdict has."""
+    return UnknownNameError(
+        f"There is no verdict number {number}.",
+        remedy="See the numbers with `headrace endpoint show`.",
     )
 
 

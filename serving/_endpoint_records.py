@@ -19,6 +19,11 @@ Action = Literal[
     "reweigh",
     "shadow",
     "redeploy",
+    "ramp",
+    "restart",
+    "hold",
+    "release",
+    "confirm",
 ]
 LaneState = Literal["starting", "serving", "failed", "stopped"]
 
@@ -97,11 +102,36 @@ class Judgement:
     """This is what the rule once said of an experiment.
 
     Args:
+        number: Which one it is, counted over all endpoints; `headrace rules replay` takes it.
+        endpoint: At which endpoint.
         at: When it was said.
         actor: On whose behalf.
         trace: The verdict with its evidence, as JSON-like data.
     """
 
+    number: int
+    endpoint: str
     at: datetime
     actor: str
     trace: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consent:
+    """This is what a person said to a challenger's promotion.
+
+    Args:
+        experiment: The comparison that it was said about.
+        rule: Hash of the rule that was shown.
+        approved: Whether it was approved.
+        actor: Who said it.
+        at: When.
+        reason: Why, in words; may be empty.
+    """
+
+    experiment: str
+    rule: str
+    approved: bool
+    actor: str
+    at: datetime
+    reason: str

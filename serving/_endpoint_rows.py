@@ -11,7 +11,7 @@ from headrace.clock import current_clock
 from headrace.errors import UnknownNameError
 from headrace.settings import settings
 from serving import _endpoint_tables as tables
-from serving._endpoint_records import Change, Judgement, Lane, Replica
+from serving._endpoint_records import Change, Consent, Judgement, Lane, Replica
 from serving._endpoint_spec import EndpointSpec, plain
 from serving.routing import Route
 
@@ -89,15 +89,48 @@ def change_to(connection: Connection, name: str, generation: int) -> Change:
     return _changes(connection, query)[0]
 
 
-def judgements(connection: Connection, name: str, experiment: str) -> list[Judgement]:
-    """Return what the rule said of an experiment, newest first."""
+def judgements(
+    connection: Connection, name: str, experiment: str, last: int | None = None
+) -> list[Judgement]:
+    """Return what the rule said of an experiment, newest first; of many, the `last` ones only."""
     query = (
         select(_verdict)
         .where(_verdict.c.endpoint == name, _verdict.c.experiment == experiment)
         .order_by(_verdict.c.number.desc())
+        .limit(last)
+    )
+    return [_judgement(row) for row in connection.execute(query)]
+
+
+def judgement(connection: Connection, number: int) -> Judgement | None:
+    """Return one judgement; None when there is none of that number."""
+    query = select(_verdict).where(_verdict.c.number == number)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _judgement(row)
+
+
+def newest_verdicts(connection: Connection) -> dict[str, int]:
+    """Return the number of the newest verdict of each endpoint that has one."""
+    newest = select(_verdict.c.endpoint, func.max(_verdict.c.number)).group_by(_verdict.c.endpoint)
+    return {row[0]: int(row[1]) for row in connection.execute(newest)}
+
+
+def consents(connection: Connection, name: str, experiment: str) -> list[Consent]:
+    """Return what people said to an experiment's promotion, oldest first."""
+    of = tables.consent
+    query = (
+        select(of).where(of.c.endpoint == name, of.c.experiment == experiment).order_by(of.c.number)
     )
     return [
-        Judgement(at=row.at, actor=row.actor, trace=row.trace) for row in connection.execute(query)
+        Consent(
+            experiment=row.experiment,
+            rule=row.rule,
+            approved=row.approved,
+            actor=row.actor,
+            at=row.at,
+            reason=row.reason,
+        )
+        for row in connection.execute(query)
     ]
 
 
@@ -161,6 +194,12 @@ def write_change(
 def signed() -> dict[str, Any]:
     """Return who writes a record, and when."""
     return {"actor": settings().actor, "at": current_clock().now()}
+
+
+def _judgement(row: Row[Any]) -> Judgement:
+    return Judgement(
+        number=row.number, endpoint=row.endpoint, at=row.at, actor=row.actor, trace=row.trace
+    )
 
 
 def _changes(connection: Connection, query: Select[Any]) -> list[Change]:

@@ -4,13 +4,15 @@ endpoint          what answers now; one row an endpoint, each change by compare 
 endpoint_change   every change that was ever made, one row a generation; nothing is rewritten
 endpoint_pair     pairs of champion and challenger that were declared or compared
 endpoint_verdict  what the rule said of an experiment, one row a judgement
+endpoint_consent  what people said to a promotion; nothing is rewritten
+endpoint_guard    what the guardrails have counted so far, one row an experiment and model
 endpoint_lane     what the serving host sees of its lane; the newest alone is kept
 endpoint_client   who may ask endpoints, by which key; a key itself is kept nowhere
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from headrace.lineage.database import Json, UtcTime, metadata
 
@@ -29,6 +31,7 @@ endpoint = Table(
     Column("previous", _MODEL),
     Column("also", Json),
     Column("traffic", Json),
+    Column("held", Text),
     Column("spec", Json, nullable=False),
 )
 
@@ -66,6 +69,30 @@ verdict = Table(
     Column("at", UtcTime, nullable=False),
     Column("trace", Json, nullable=False),
     Index("endpoint_verdict_by_experiment", "endpoint", "experiment", "number"),
+)
+
+consent = Table(
+    "endpoint_consent",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("endpoint", _ENDPOINT, ForeignKey("endpoint.name"), nullable=False),
+    Column("experiment", _EXPERIMENT, nullable=False),
+    Column("rule", String(64), nullable=False),
+    Column("approved", Boolean, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("endpoint_consent_by_experiment", "endpoint", "experiment", "number"),
+)
+
+guard = Table(
+    "endpoint_guard",
+    metadata,
+    Column("endpoint", _ENDPOINT, ForeignKey("endpoint.name"), primary_key=True),
+    Column("experiment", _EXPERIMENT, primary_key=True),
+    Column("model", _MODEL, primary_key=True),
+    Column("counts", Json, nullable=False),
+    Column("at", UtcTime, nullable=False),
 )
 
 lane = Table(

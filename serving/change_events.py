@@ -15,6 +15,11 @@ _DONE = {
     "reweigh": "reweighed",
     "shadow": "shadowed",
     "redeploy": "redeployed",
+    "ramp": "ramped",
+    "restart": "restarted",
+    "hold": "held",
+    "release": "released",
+    "confirm": "confirmed",
 }
 
 
@@ -23,7 +28,8 @@ def change_event(action: Action, before: Route, after: Route, *, run: str | None
 
     Its name is `headrace.model.promoted` or `.rolled_back`, where another model answers now,
     `.withdrawn`, where a challenger is gone, `.challenged`, `.split`, `.reweighed` or `.shadowed`,
-    where what challengers do is another thing, or `.redeployed`; its resource is
+    `.ramped` or `.restarted`, where what challengers do is another thing, `.confirmed`, where a
+    promotion is no longer watched, `.held`, `.released` or `.redeployed`; its resource is
     `headrace.model.<endpoint>`.
 
     Args:

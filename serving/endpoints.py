@@ -15,27 +15,29 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, text
 
-from headrace.errors import ParameterError, did_you_mean
 from headrace.lineage.database import Database
 from headrace.settings import settings
 from serving import _endpoint_rows as rows
 from serving import _endpoint_tables as tables
 from serving import routing
+from serving._endpoint_actions import after_action, new_rivals, with_new_rule
 from serving._endpoint_errors import (
     OvertakenError,
     failed,
+    no_judgement,
     not_up,
     overtaken,
     require_one_model,
     too_late,
 )
-from serving._endpoint_records import Action, Change, Judgement, Lane, Replica
+from serving._endpoint_records import Action, Change, Consent, Judgement, Lane, Replica
 from serving._endpoint_spec import EndpointSpec, plain
 from serving.routing import Route
 
 __all__ = [
     "Action",
     "Change",
+    "Consent",
     "EndpointSpec",
     "Endpoints",
     "Judgement",
@@ -106,15 +108,25 @@ class Endpoints:
             rows.row_of(connection, name)
             return rows.changes(connection, name, last)
 
-    def judgements(self, name: str, experiment: str) -> list[Judgement]:
+    @property
+    def database(self) -> Database:
+        """Where they are recorded."""
+        return self._database
+
+    def judgements(self, name: str, experiment: str, *, last: int | None = None) -> list[Judgement]:
         """Return what the rule said of an experiment, newest first.
+
+        Args:
+            name: The endpoint.
+            experiment: The comparison.
+            last: How many of the newest; None for all.
 
         Raises:
             UnknownNameError: There is no such endpoint.
         """
         with self._database.reading() as connection:
             rows.row_of(connection, name)
-            return rows.judgements(connection, name, experiment)
+            return rows.judgements(connection, name, experiment, last)
 
     def verdict(self, name: str, experiment: str) -> dict[str, Any] | None:
         """Return the trace of the newest judgement of an experiment; None before the first.
@@ -122,8 +134,35 @@ class Endpoints:
         Raises:
             UnknownNameError: There is no such endpoint.
         """
-        found = self.judgements(name, experiment)
+        found = self.judgements(name, experiment, last=1)
         return dict(found[0].trace) if found else None
+
+    def judgement(self, number: int) -> Judgement:
+        """Return one judgement by its number.
+
+        Raises:
+            UnknownNameError: There is none.
+        """
+        with self._database.reading() as connection:
+            found = rows.judgement(connection, number)
+        if found is None:
+            raise no_judgement(number)
+        return found
+
+    def newest_verdicts(self) -> dict[str, int]:
+        """Return the number of the newest verdict of each endpoint that has one."""
+        with self._database.reading() as connection:
+            return rows.newest_verdicts(connection)
+
+    def consents(self, name: str, experiment: str) -> list[Consent]:
+        """Return what people said to an experiment's promotion, oldest first.
+
+        Raises:
+            UnknownNameError: There is no such endpoint.
+        """
+        with self._database.reading() as connection:
+            rows.row_of(connection, name)
+            return rows.consents(connection, name, experiment)
 
     def revision(self) -> int:
         """Return a number that grows with every change of a route or spec, in one cheap query."""
@@ -180,8 +219,10 @@ class Endpoints:
             new_spec = None if spec == known else spec
             if before is not None and after is before and new_spec is not None:
                 after = routing.restate(before)
+            if before is not None and known is not None and known.rule != spec.rule:
+                after = with_new_rule(before, after)
             changed = after is not before
-            new = _new_rivals(before, after) if changed else []
+            new = new_rivals(before, after) if changed else []
             if split is not None and new:
                 after = split(after, new)
             if changed:
@@ -231,12 +272,38 @@ class Endpoints:
                 raise overtaken(rows.change_to(connection, name, before.generation), generation)
             if challenger is not None:
                 require_one_model(name, rows.spec_of(row).model, None, challenger)
-            after = _after(action, before, challenger, options)
+            after = after_action(action, before, challenger, options)
             rows.write_change(connection, action, before, after, reason=reason, trace=trace)
         return after
 
-    def record_verdict(self, name: str, experiment: str, trace: Mapping[str, Any]) -> None:
+    def consent(
+        self, name: str, experiment: str, *, rule: str, approved: bool, reason: str
+    ) -> None:
+        """Record what the present actor says to an experiment's promotion.
+
+        Args:
+            name: The endpoint.
+            experiment: The comparison.
+            rule: Hash of the rule that it is promoted by.
+            approved: Whether it is approved.
+            reason: Why, in words; may be empty.
+
+        Raises:
+            UnknownNameError: There is no such endpoint.
+        """
+        values = {"endpoint": name, "experiment": experiment, "rule": rule}
+        values |= {"reason": reason}
+        with self._database.writing() as connection:
+            rows.row_of(connection, name)
+            connection.execute(
+                insert(tables.consent).values(**values, approved=approved, **rows.signed())
+            )
+
+    def record_verdict(self, name: str, experiment: str, trace: Mapping[str, Any]) -> int:
         """Record what the rule said of an experiment; the same as the newest changes nothing.
+
+        Returns:
+            The verdict's number.
 
         Raises:
             UnknownNameError: There is no such endpoint.
@@ -245,10 +312,12 @@ class Endpoints:
         said = plain("trace", trace)
         with self._database.writing() as connection:
             rows.row_of(connection, name)
-            newest = rows.judgements(connection, name, experiment)[:1]
-            if not newest or newest[0].trace != said:
-                values = {"endpoint": name, "experiment": experiment, "trace": said}
-                connection.execute(insert(tables.verdict).values(**values, **rows.signed()))
+            newest = rows.judgements(connection, name, experiment, 1)
+            if newest and newest[0].trace == said:
+                return newest[0].number
+            values = {"endpoint": name, "experiment": experiment, "trace": said}
+            row = insert(tables.verdict).values(**values, **rows.signed())
+            return int(connection.execute(row.returning(tables.verdict.c.number)).scalar_one())
 
     # --- the lane ---
 
@@ -308,44 +377,3 @@ class Endpoints:
             if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
                 connection.execute(text("LOCK TABLE endpoint IN EXCLUSIVE MODE"))
             yield connection
-
-
-def _new_rivals(before: Route | None, after: Route) -> list[str]:
-    known = {rival.experiment for rival in before.rivals} if before is not None else set()
-    return [rival.model for rival in after.rivals if rival.experiment not in known]
-
-
-def _after(
-    action: Action, before: Route, challenger: str | None, options: Mapping[str, Any]
-) -> Route:
-    plain_steps: dict[str, Callable[..., Route]] = {
-        "rollback": routing.rollback,
-        "redeploy": routing.restate,
-        "split": routing.split,
-        "reweigh": routing.reweigh,
-    }
-    named_steps: dict[str, Callable[..., Route]] = {
-        "promote": routing.promote,
-        "withdraw": routing.withdraw,
-        "shadow": routing.shadow,
-        "challenge": routing.challenge,
-    }
-    if action not in plain_steps | named_steps:
-        raise ParameterError(
-            f"An endpoint cannot be changed by '{action}'."
-            f"{did_you_mean(action, plain_steps | named_steps)}",
-            remedy="Use "
-            + ", ".join(sorted(f"'{each}'" for each in plain_steps | named_steps))
-            + ".",
-        )
-    if (action == "challenge" and challenger is None) or (
-        challenger is not None and action in plain_steps
-    ):
-        raise ParameterError(
-            f"The action '{action}' was given the challenger {challenger}.",
-            remedy="Name one for 'challenge', one of several for 'promote', 'withdraw' and "
-            "'shadow', and none for any other action.",
-        )
-    if action in plain_steps:
-        return plain_steps[action](before, **options)
-    return named_steps[action](before, challenger, **options)

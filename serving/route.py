@@ -12,7 +12,15 @@ from serving.traffic import Traffic
 
 _ENDPOINT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MODEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}/[1-9][0-9]{0,8}")
-_PLAIN_FIELDS = ("endpoint", "generation", "champion", "challenger", "experiment", "previous")
+_PLAIN_FIELDS = (
+    "endpoint",
+    "generation",
+    "champion",
+    "challenger",
+    "experiment",
+    "previous",
+    "held",
+)
 
 
 class RoutingError(DefinitionError):
@@ -46,6 +54,7 @@ class Route:
         previous: The champion before the last promotion, which a rollback goes back to.
         also: Further versions that are compared with the champion, each by itself.
         traffic: Which units challengers answer; None when all of them are in shadow alone.
+        held: Why a person holds the endpoint: no rule promotes or ramps anything; None for free.
 
     Raises:
         ParameterError: A name or version is not of that form, or a model challenges itself.
@@ -59,6 +68,7 @@ class Route:
     previous: str | None
     also: tuple[Rival, ...] = ()
     traffic: Traffic | None = None
+    held: str | None = None
 
     def __post_init__(self) -> None:
         require_endpoint(self.endpoint)
@@ -100,6 +110,11 @@ class Route:
             return ()
         return (Rival(model=self.challenger, experiment=self.experiment), *self.also)
 
+    @property
+    def watched(self) -> Rival | None:
+        """The old champion in reverse shadow, while a promotion is watched; None otherwise."""
+        return next((rival for rival in self.rivals if rival.model == self.previous), None)
+
     def experiment_of(self, model: str) -> str | None:
         """Return the id of the comparison with a challenger; None for any other version."""
         return {rival.model: rival.experiment for rival in self.rivals}.get(model)
@@ -117,7 +132,7 @@ class Route:
         """Rebuild a route from `to_json`; one of before traffic was dealt has neither."""
         traffic = data.get("traffic")
         return cls(
-            **{name: data[name] for name in _PLAIN_FIELDS},
+            **{name: data[name] for name in _PLAIN_FIELDS if name in data},
             also=tuple(Rival(**rival) for rival in data.get("also") or ()),
             traffic=None if traffic is None else Traffic.from_json(traffic),
         )

@@ -7,12 +7,21 @@ those units that no challenger was given by `split` and `reweigh`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from headrace.errors import ParameterError, did_you_mean
+from headrace.errors import ParameterError
+from serving._route_steps import (
+    alone,
+    challenger_of,
+    dealt_without,
+    experiment_id,
+    following,
+    joined,
+    models_of,
+    require_rival,
+    with_rivals,
+)
 from serving.route import Rival, Route, RoutingError, require_endpoint, require_model
 from serving.traffic import Bandit, Design, Traffic, redealt
 
@@ -33,8 +42,6 @@ __all__ = [
     "split_now",
     "withdraw",
 ]
-
-_EXPERIMENT_LETTERS = 12
 
 
 def declare(
@@ -78,13 +85,13 @@ def declare(
             experiment=None,
             previous=None,
         )
-        return _joined(start, [each for each in (challenger, *also) if each is not None])
+        return joined(start, [each for each in (challenger, *also) if each is not None])
     wanted = _wanted(route, champion, challenger, tried)
     others = [each for each in also if (route.champion, each) not in tried]
     if wanted == route.challenger:
-        new = [each for each in others if each not in (route.champion, *_models(route))]
-        return _joined(_next(route), new) if new else route
-    return _joined(_alone(_next(route)), [each for each in (wanted, *others) if each is not None])
+        new = [each for each in others if each not in (route.champion, *models_of(route))]
+        return joined(following(route), new) if new else route
+    return joined(alone(following(route)), [each for each in (wanted, *others) if each is not None])
 
 
 def _wanted(
@@ -114,17 +121,17 @@ def challenge(route: Route, challenger: str, *, beside: bool = False) -> Route:
         ParameterError: `challenger` is not of the form "name/3".
         RoutingError: It is the champion, or a challenger already.
     """
-    if require_model(challenger) in (route.champion, *_models(route)):
+    if require_model(challenger) in (route.champion, *models_of(route)):
         role = "champion" if challenger == route.champion else "challenger"
         raise RoutingError(
             f"{challenger} is the {role} of the endpoint '{route.endpoint}' already.",
             remedy="Name another version.",
         )
-    after = _next(route)
-    return _joined(after if beside else _alone(after), [challenger])
+    after = following(route)
+    return joined(after if beside else alone(after), [challenger])
 
 
-def promote(route: Route, challenger: str | None = None) -> Route:
+def promote(route: Route, challenger: str | None = None, *, watch: bool = False) -> Route:
     """Return the route on which a challenger answers; `previous` remembers the old champion.
 
     All experiments end: they compared with a champion that no longer answers.
@@ -132,12 +139,14 @@ def promote(route: Route, challenger: str | None = None) -> Route:
     Args:
         route: The present route.
         challenger: Which one; the only or first one by default.
+        watch: Whether the old champion goes on in shadow, as the only challenger.
 
     Raises:
         RoutingError: There is no such challenger.
     """
-    champion = _challenger_of(route, "promoted", challenger)
-    return replace(_alone(_next(route)), champion=champion, previous=route.champion)
+    champion = challenger_of(route, "promoted", challenger)
+    after = replace(alone(following(route)), champion=champion, previous=route.champion)
+    return joined(after, [route.champion]) if watch else after
 
 
 def withdraw(route: Route, challenger: str | None = None) -> Route:
@@ -150,11 +159,11 @@ def withdraw(route: Route, challenger: str | None = None) -> Route:
     Raises:
         RoutingError: There is no such challenger.
     """
-    gone = _challenger_of(route, "withdrawn", challenger)
+    gone = challenger_of(route, "withdrawn", challenger)
     if challenger is None:
-        return _alone(_next(route))
+        return alone(following(route))
     stay = [rival for rival in route.rivals if rival.model != gone]
-    return _with(_dealt_without(_next(route), gone), stay)
+    return with_rivals(dealt_without(following(route), gone), stay)
 
 
 def split(
@@ -186,7 +195,7 @@ def split(
         ParameterError: The shares or the design are not allowed.
     """
     return split_now(
-        _next(route),
+        following(route),
         shares,
         design=design,
         unit=unit,
@@ -215,8 +224,8 @@ def split_now(
             "No share of traffic was given.", remedy="Give one, such as flight_delay/2=0.05."
         )
     for model in shares:
-        _require_rival(route, model)
-    salt = _experiment(route, "+".join(sorted(shares)))
+        require_rival(route, model)
+    salt = experiment_id(route, "+".join(sorted(shares)))
     traffic = Traffic(
         design=design,
         unit=tuple(unit),
@@ -226,12 +235,12 @@ def split_now(
         bandit=bandit,
     )
     rivals = [
-        Rival(model=rival.model, experiment=_experiment(route, rival.model))
+        Rival(model=rival.model, experiment=experiment_id(route, rival.model))
         if rival.model in shares
         else rival
         for rival in route.rivals
     ]
-    return replace(_with(route, rivals), traffic=redealt(traffic, shares))
+    return replace(with_rivals(route, rivals), traffic=redealt(traffic, shares))
 
 
 def reweigh(route: Route, shares: Mapping[str, float]) -> Route:
@@ -251,9 +260,9 @@ def reweigh(route: Route, shares: Mapping[str, float]) -> Route:
             remedy=f"Begin with `headrace endpoint split {route.endpoint} --share NAME/3=0.05`.",
         )
     for model in shares:
-        _require_rival(route, model)
+        require_rival(route, model)
     dealt = redealt(route.traffic, shares)
-    return replace(_next(route), traffic=dealt if dealt.spans else None)
+    return replace(following(route), traffic=dealt if dealt.spans else None)
 
 
 def shadow(route: Route, challenger: str | None = None) -> Route:
@@ -275,8 +284,8 @@ def shadow(route: Route, challenger: str | None = None) -> Route:
             remedy="See the shares with `headrace endpoint show`.",
         )
     if challenger is None:
-        return replace(_next(route), traffic=None)
-    return _dealt_without(_next(route), challenger)
+        return replace(following(route), traffic=None)
+    return dealt_without(following(route), challenger)
 
 
 def rollback(route: Route) -> Route:
@@ -295,77 +304,9 @@ def rollback(route: Route) -> Route:
             f"be undone, and {route.champion} answers.",
             remedy="Let another version challenge it, and promote that.",
         )
-    return replace(_alone(_next(route)), champion=route.previous, previous=None)
+    return replace(alone(following(route)), champion=route.previous, previous=None)
 
 
 def restate(route: Route) -> Route:
     """Return the next generation with the same models: something else of the endpoint changed."""
-    return _next(route)
-
-
-def _models(route: Route) -> tuple[str, ...]:
-    return tuple(rival.model for rival in route.rivals)
-
-
-def _next(route: Route) -> Route:
-    return replace(route, generation=route.generation + 1)
-
-
-def _alone(route: Route) -> Route:
-    return replace(route, challenger=None, experiment=None, also=(), traffic=None)
-
-
-def _with(route: Route, rivals: Sequence[Rival]) -> Route:
-    first = rivals[0] if rivals else None
-    return replace(
-        route,
-        challenger=None if first is None else first.model,
-        experiment=None if first is None else first.experiment,
-        also=tuple(rivals[1:]),
-    )
-
-
-def _joined(route: Route, models: Sequence[str]) -> Route:
-    """Return the route with more challengers, whose experiments begin with its generation."""
-    rivals = list(route.rivals)
-    for model in models:
-        if model not in (route.champion, *(rival.model for rival in rivals)):
-            rivals.append(Rival(model=model, experiment=_experiment(route, model)))
-    return _with(route, rivals)
-
-
-def _dealt_without(route: Route, model: str) -> Route:
-    if route.traffic is None:
-        return route
-    left = {name: share for name, share in route.traffic.shares().items() if name != model}
-    return replace(route, traffic=redealt(route.traffic, left) if left else None)
-
-
-def _experiment(route: Route, challenger: str) -> str:
-    named = json.dumps([route.endpoint, route.champion, challenger, route.generation])
-    return hashlib.sha256(named.encode()).hexdigest()[:_EXPERIMENT_LETTERS]
-
-
-def _challenger_of(route: Route, done: str, named: str | None) -> str:
-    if route.challenger is None:
-        raise RoutingError(
-            f"The endpoint '{route.endpoint}' has no challenger that could be {done}; "
-            f"{route.champion} answers.",
-            remedy="Let a version challenge it first.",
-        )
-    if named is None:
-        return route.challenger
-    _require_rival(route, named)
-    return named
-
-
-def _require_rival(route: Route, model: str) -> None:
-    models = _models(route)
-    if model not in models:
-        said = ", ".join(models) if models else "nobody"
-        raise RoutingError(
-            f"{model} does not challenge {route.champion} at the endpoint '{route.endpoint}'; "
-            f"{said} {'do' if len(models) > 1 else 'does'}.{did_you_mean(model, models)}",
-            remedy=f"Let it challenge first: `headrace endpoint challenge {route.endpoint} "
-            f"{model}`.",
-        )
+    return following(route)

@@ -356,8 +356,8 @@ def test_a_challenger_is_named_where_an_action_is_about_one(shadowed: Endpoints)
             )
         assert str(refused.value) == (
             f"The action '{action}' was given the challenger {challenger}.\n"
-            "  Fix: Name one for 'challenge', one of several for 'promote', 'withdraw' and "
-            "'shadow', and none for any other action."
+            "  Fix: Name one for 'challenge' and 'ramp', one of several for 'promote', "
+            "'withdraw', 'restart' and 'shadow', and none for any other action."
         )
 
 
