@@ -1,0 +1,1 @@
+"""This package holds the statistics of rulings: pure functions of arrays, each with its paper."""
