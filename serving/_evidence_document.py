@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from headrace.errors import DataError
 
 FORMAT = "headrace evidence 1"
+# what the first evidence did not have is left out at its default: old traces stay as they are
+_LATER = {"later": True}
 T = TypeVar("T")
 
 
@@ -23,13 +25,16 @@ class Block:
         decisions: How many decisions were made.
         labelled: How many have an outcome with a value, known within the label window.
         censored: How many have an outcome that is known to be null.
-        paired: How many are labelled and have both scores: these count.
+        paired: How many are labelled and have both scores: these count. Of a randomised design,
+            how many are labelled and of a unit that was first dealt in this block.
         shadow_errors: How many the challenger answered with an error or no usable number.
-        shadow_missing: How many have no shadow score at all.
-        champion_loss: Mean loss over the paired decisions; None without any.
+        shadow_missing: How many the challenger was not asked for, or did not score.
+        champion_loss: The champion's figure of the metric over the decisions that count: its mean
+            loss, its AUC, its mean NDCG, or the mean of its arm; None without any.
         challenger_loss: The same of the challenger.
-        z: Mean of (1 - min_effect) * champion's loss - challenger's loss; above 0 where the
-            challenger is better by more than the rule asks.
+        z: The challenger's advantage beyond what the rule asks, see `serving._blocks.advantage`;
+            above 0 where it is better by more than that.
+        filled: How many of those labelled had no outcome, which the rule takes for 0.
     """
 
     start: datetime
@@ -42,6 +47,7 @@ class Block:
     champion_loss: float | None
     challenger_loss: float | None
     z: float | None
+    filled: int = field(default=0, metadata=_LATER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +67,7 @@ class Totals:
         shadow_tried: Shadow scores of all decisions made by then, closed block or not.
         shadow_failed: Those of them that are errors or no usable numbers.
         mixed: Decisions and shadow scores of the experiment by models other than its pair.
+        filled: How many of those labelled had no outcome, which the rule takes for 0.
     """
 
     decisions: int
@@ -74,6 +81,7 @@ class Totals:
     shadow_tried: int
     shadow_failed: int
     mixed: int
+    filled: int = field(default=0, metadata=_LATER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +89,7 @@ class DesignEffect:
     """This says what counting requests instead of blocks would pretend.
 
     Args:
-        requests: Paired decisions.
+        requests: Decisions that count; of "ndcg", lists.
         effective: How many independent requests would tell as much as the blocks do, about.
         request_z: z score of the mean difference as if requests were independent.
         block_z: z score of the mean over blocks.
@@ -91,6 +99,27 @@ class DesignEffect:
     effective: float | None
     request_z: float | None
     block_z: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """This is one arm of a randomised design: what was dealt to a model, whoever then answered.
+
+    Args:
+        model: The model, such as "flight_delay/3".
+        decisions: Decisions in closed blocks that were dealt to it.
+        units: Units whose first deal, in a closed block, was to it.
+        known: Those of the decisions that have an outcome, null or not, known in time.
+        counted: Units that have an outcome that counts.
+        covariates: Those of them of which the covariate of the rule is known.
+    """
+
+    model: str
+    decisions: int
+    units: int
+    known: int
+    counted: int
+    covariates: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +137,11 @@ class Evidence:
         blocks: Closed blocks with decisions, in order.
         totals: The counts.
         design: What counting requests would pretend.
+        arms: Of a randomised design, the champion's arm and the challenger's.
+        removed: Share of the variance within blocks that the rule's covariate removed; None without
+            a covariate, or before anything is known of it.
+        odd: How many mature decisions do not count, or are not what they should be, by what is odd
+            about them; what there is none of is left out.
     """
 
     experiment: str
@@ -120,6 +154,9 @@ class Evidence:
     totals: Totals
     design: DesignEffect
     blocks: tuple[Block, ...] = field(default=())
+    arms: tuple[Arm, ...] = field(default=(), metadata=_LATER)
+    removed: float | None = field(default=None, metadata=_LATER)
+    odd: Mapping[str, int] = field(default_factory=dict, metadata=_LATER)
 
     def to_json(self) -> dict[str, Any]:
         """Return the evidence as JSON-like data; `from_json` gives back exactly the same."""
@@ -142,9 +179,10 @@ class Evidence:
                 remedy="Give the document that `Evidence.to_json()` returned.",
             )
         fields = {key: value for key, value in document.items() if key != "format"}
-        blocks = fields.get("blocks", ())
-        if not isinstance(blocks, list | tuple):
-            raise _damaged("'blocks' is no list")
+        blocks, arms = fields.get("blocks", ()), fields.get("arms", ())
+        for name, listed in (("blocks", blocks), ("arms", arms)):
+            if not isinstance(listed, list | tuple):
+                raise _damaged(f"'{name}' is no list")
         made = _made(cls, fields, "evidence")
         return dataclasses.replace(
             made,
@@ -153,6 +191,7 @@ class Evidence:
             totals=_made(Totals, fields["totals"], "totals"),
             design=_made(DesignEffect, fields["design"], "design"),
             blocks=tuple(_block(each) for each in blocks),
+            arms=tuple(_made(Arm, each, "an arm") for each in arms),
         )
 
 
@@ -166,17 +205,28 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
     if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        told = {f: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {f.name: _plain(each) for f, each in told.items() if not _is_default(f, each)}
     return value
 
 
+def _is_default(of: dataclasses.Field[Any], value: Any) -> bool:
+    """Return whether a field that came later is as it is where it is not given."""
+    if "later" not in of.metadata:
+        return False
+    return not value if of.default is dataclasses.MISSING else bool(value == of.default)
+
+
 def _made(kind: Callable[..., T], fields: Any, what: str) -> T:
-    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if not isinstance(fields, Mapping) or set(fields) != known:
-        given = set(fields) if isinstance(fields, Mapping) else set()
-        odd = sorted(map(str, given ^ known))
-        raise _damaged(f"{what} lacks, or has unknown, fields: {', '.join(odd)}")
+    known = {f.name: "later" in f.metadata for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    given = set(fields) if isinstance(fields, Mapping) else set()
+    odd = (given - set(known)) | ({name for name, later in known.items() if not later} - given)
+    if odd or not isinstance(fields, Mapping):
+        said = ", ".join(sorted(map(str, odd)))
+        raise _damaged(f"{what} lacks, or has unknown, fields: {said}")
     return kind(**fields)
 
 

@@ -38,17 +38,18 @@ FROM (
 """
 
 
-def known_outcomes(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return SQL for a row each decision and outcome of which something was known at `$as_of`.
+def known_outcomes(connection: duckdb.DuckDBPyConnection, *, moment: str = "$as_of") -> str:
+    """Return SQL for a row each decision and outcome of which something was known at a moment.
 
     Its columns are id, name, value (null where it will never be known), first_us (since when
     anything was known), value_us (since when any value was; null where none was), known_us (since
-    when this value was) and corrected. `$as_of` is in microseconds since 1970.
+    when this value was) and corrected.
 
     Args:
         connection: With the views that `headrace.decisions.open_view` makes.
+        moment: SQL for the moment, in microseconds since 1970.
     """
-    return _KNOWN.format(told=_told(connection))
+    return _KNOWN.replace("$as_of", moment).format(told=_told(connection))
 
 
 def _told(connection: duckdb.DuckDBPyConnection) -> str:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
+from typing import Any
 
+from serving._blocks import advantage
 from serving._check import Check, is_count, is_moment, passed, unknown
-from serving._evidence_document import Block, DesignEffect, Evidence, Totals
+from serving._evidence_document import Arm, Block, DesignEffect, Evidence, Totals
+from serving._rule_text import block_name
 from serving.rule import Rule
 
 _SUMMED = ("decisions", "labelled", "censored", "paired", "shadow_errors", "shadow_missing")
+_LATER = ("filled",)
+_FIGURES = ("champion_loss", "challenger_loss", "z")
+_LOSSES = ("log_loss", "brier", "mae", "mse", "pinball")
+_SHARES = ("auc", "ndcg")
 
 
 def is_whole(rule: Rule, evidence: Evidence) -> Check:
@@ -23,7 +30,7 @@ def is_whole(rule: Rule, evidence: Evidence) -> Check:
     return passed(
         name,
         f"The evidence was collected for this rule and adds up: {decisions:,} decisions in "
-        f"{blocks:,} {rule.block}s.",
+        f"{blocks:,} {block_name(rule)}.",
         blocks=blocks,
         decisions=decisions,
     )
@@ -45,16 +52,44 @@ def _problems(rule: Rule, evidence: Evidence) -> Iterator[str]:
     for number, (one, other) in enumerate(pairwise(evidence.blocks), start=2):
         if not one.start < other.start:
             yield f"block {number} does not come after the one before"
-    for name in _SUMMED:
+    for name in (*_SUMMED, *_LATER):
         if sum(getattr(block, name) for block in evidence.blocks) != getattr(evidence.totals, name):
             yield f"the blocks' '{name}' do not add up to the total: blocks are missing or changed"
+    if not isinstance(evidence.odd, Mapping) or not all(map(is_count, evidence.odd.values())):
+        yield "what is odd about it has no counts"
+    if not _is_figure(evidence.removed):
+        yield "what its covariate removed is no finite number"
+    yield from _arm_problems(rule, evidence)
 
 
 def _design_problems(design: DesignEffect) -> Iterator[str]:
     figures = [getattr(design, name, "") for name in ("effective", "request_z", "block_z")]
-    right = all(f is None or (isinstance(f, float) and math.isfinite(f)) for f in figures)
-    if not right or not is_count(getattr(design, "requests", None)):
+    if not all(map(_is_figure, figures)) or not is_count(getattr(design, "requests", None)):
         yield "its design effect has a figure that is no finite number"
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isfinite(value))
+
+
+def _arm_problems(rule: Rule, evidence: Evidence) -> Iterator[str]:
+    if not isinstance(evidence.arms, tuple) or len(evidence.arms) not in (0, 2):
+        yield "it has neither two arms nor none"
+        return
+    if evidence.arms and rule.design != "randomised":
+        yield "it has arms, and the rule compares in pairs"
+    for arm in evidence.arms:
+        if not isinstance(arm, Arm) or not isinstance(arm.model, str):
+            yield "an arm is none"
+            return
+        for each in fields(Arm):
+            if each.name != "model" and not is_count(getattr(arm, each.name)):
+                yield f"the '{each.name}' of an arm is no count"
+                return
+        if arm.known > arm.decisions or not arm.covariates <= arm.counted:
+            yield "an arm knows more outcomes or covariates than there are"
+    if evidence.arms and sum(a.decisions for a in evidence.arms) != evidence.totals.decisions:
+        yield "the arms do not add up to the total"
 
 
 def _block_problems(rule: Rule, block: Block) -> Iterator[str]:
@@ -62,23 +97,48 @@ def _block_problems(rule: Rule, block: Block) -> Iterator[str]:
         yield "is no block"
     if not is_moment(block.start):
         yield "has no start"
-    for name in _SUMMED:
+    for name in (*_SUMMED, *_LATER):
         if not is_count(getattr(block, name)):
             yield f"has a '{name}' that is no count"
     if not block.paired <= block.labelled <= block.decisions - block.censored:
         yield "pairs or labels more decisions than there are"
-    means = (block.champion_loss, block.challenger_loss, block.z)
+    if block.filled > block.labelled or (block.filled and rule.missing_outcomes != "zero"):
+        yield "fills in outcomes that it may not"
+    yield from _figure_problems(rule, block)
+
+
+def _figure_problems(rule: Rule, block: Block) -> Iterator[str]:
+    means: Sequence[float | None] = (block.champion_loss, block.challenger_loss, block.z)
     if block.paired == 0:
         if means != (None, None, None):
             yield "has losses of no decisions"
         return
+    if _may_lack(rule, means):
+        means = [mean for mean in means if mean is not None]
     finite = [mean for mean in means if isinstance(mean, float) and math.isfinite(mean)]
     if len(finite) < len(means):
         yield "has a loss that is not a finite number"
         return
+    for figure in finite[:2]:
+        if (rule.metric in _LOSSES and rule.covariate is None and figure < 0) or (
+            rule.metric in _SHARES and not 0 <= figure <= 1
+        ):
+            said = "loss below 0" if rule.metric in _LOSSES else "figure that is no share"
+            yield f"has a {said}"
+            return
+    if len(finite) < len(_FIGURES):
+        return
     ours, theirs, z = finite
-    if ours < 0 or theirs < 0:
-        yield "has a loss below 0"
-    expected = (1 - rule.min_effect) * ours - theirs
-    if not math.isclose(z, expected, rel_tol=1e-9, abs_tol=1e-9 * (abs(ours) + abs(theirs))):
+    expected = advantage(ours, theirs, rule)
+    size = abs(ours) + abs(theirs) + (rule.min_effect if rule.effect == "absolute" else 0.0)
+    if expected is None or not math.isclose(z, expected, rel_tol=1e-9, abs_tol=1e-9 * size):
         yield "has a difference that its losses do not have"
+
+
+def _may_lack(rule: Rule, means: Sequence[float | None]) -> bool:
+    """Return whether a block of decisions that count may be without these figures."""
+    if means[2] is not None:
+        return False
+    if rule.design == "randomised":  # an arm is empty
+        return None in means[:2]
+    return rule.metric == "auc" and means == (None, None, None)  # an outcome did not occur

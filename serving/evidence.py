@@ -4,6 +4,9 @@ A decision enters when it is as old as the rule's label window, in the order in 
 made, and with the whole of its block: never sooner because its outcome happens to be there. Taking
 labels as they land would favour whichever model is better on the outcomes that come first.
 
+A paired design compares both models on every decision: who answered logged its score, and the other
+one scored it in shadow. A randomised design compares what was dealt to each, see `serving._arms`.
+
 An outcome counts with the value that was known at the moment whose knowledge is used: a correction
 known by then takes the place of what it corrects, one known later does not. What was first known
 after the rule's window is no label, whatever is said of it then.
@@ -11,7 +14,7 @@ after the rule's window is no label, whatever is said of it then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,59 +22,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.errors import ParameterError
-from serving._blocks import Arrays, Flags, block_spans, blocks_of, design_effect
-from serving._evidence_document import Block, DesignEffect, Evidence, Totals
-from serving._outcomes_known import known_outcomes
+from serving._arms import Compared, Dealt, compare_arms, left_out
+from serving._blocks import Arrays, Flags, Times, blocks_of, design_effect, spans_of
+from serving._evidence_document import Arm, Block, DesignEffect, Evidence, Totals
+from serving._evidence_rows import Rows, read_rows
+from serving._losses import takes_score
+from serving._pair_of_models import Pair, pair_of_models
 from serving.rule import Rule
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Block", "DesignEffect", "Evidence", "Totals", "collect", "evidence_from"]
+__all__ = ["Arm", "Block", "DesignEffect", "Evidence", "Totals", "collect", "evidence_from"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-# Times are compared as whole microseconds: that needs no time zone database in DuckDB. Rows come
-# in order so that sums, and with them the evidence, are the same to the last bit every time.
-_DECISIONS = """
-WITH scored AS (
-    SELECT id, min(score) AS score FROM shadows
-    WHERE experiment = $experiment AND model = $challenger GROUP BY id
-), known AS ({known})
-SELECT
-    epoch_us(d.decided_at) AS at_us,
-    CASE WHEN d.model = $champion THEN coalesce(d.score, 'nan'::DOUBLE) ELSE 'nan'::DOUBLE END
-        AS champion,
-    s.id IS NOT NULL AS shadowed,
-    coalesce(s.score, 'nan'::DOUBLE) AS challenger,
-    k.id IS NOT NULL AS known,
-    k.id IS NOT NULL AND (k.value IS NULL OR NOT {in_time}) AS censored,
-    CASE WHEN {in_time} THEN coalesce(k.value, 'nan'::DOUBLE) ELSE 'nan'::DOUBLE END AS outcome
-FROM decisions d
-LEFT JOIN scored s ON s.id = d.id
-LEFT JOIN known k
-    ON k.id = d.id AND k.name = $outcome AND k.first_us <= epoch_us(d.decided_at) + $window
-WHERE d.experiment = $experiment AND epoch_us(d.decided_at) <= $as_of
-ORDER BY d.decided_at, d.id
-"""
-# Whoever says "never known" in time and a value later was late with it: otherwise what happens to
-# be known by now would have a label, and what is decided now would have none.
-_IN_TIME = "coalesce(k.value_us <= epoch_us(d.decided_at) + $window, FALSE)"
-_MODELS = """
-SELECT d.model AS champion, s.model AS challenger, count(DISTINCT d.id) AS uses
-FROM decisions d LEFT JOIN shadows s ON s.id = d.id AND s.experiment = d.experiment
-WHERE d.experiment = $experiment AND epoch_us(d.decided_at) <= $as_of
-GROUP BY ALL
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Pair:
-    """These are the models of an experiment, and how many records name another."""
-
-    champion: str | None
-    challenger: str | None
-    mixed: int
 
 
 def collect(
@@ -122,6 +86,7 @@ def evidence_from(
     as_of: datetime,
     champion: str | None = None,
     challenger: str | None = None,
+    in_shadow: bool = False,
 ) -> Evidence:
     """Return the evidence from a connection with the views decisions, shadows and outcomes.
 
@@ -132,25 +97,33 @@ def evidence_from(
         experiment: Id of the experiment.
         as_of: The moment whose knowledge is used.
         champion: The model that answers, or None.
-        challenger: The model in shadow, or None.
+        challenger: The model that is compared with it, or None.
+        in_shadow: Whether to compare in pairs whatever the rule's design: after a promotion the old
+            champion answers nobody, and shadow scores are all there is.
 
     Raises:
         ParameterError: `as_of` has no zone.
     """
     moment = _microseconds(as_of)
-    asked: dict[str, Any] = {"experiment": experiment, "as_of": moment}
-    pair = _pair(connection.execute(_MODELS, asked).fetchall(), champion, challenger)
-    asked |= {"champion": pair.champion, "challenger": pair.challenger}
-    asked["window"] = round(rule.label_window_hours * 3_600_000_000)
-    asked["outcome"] = rule.outcome
-    query = _DECISIONS.format(known=known_outcomes(connection), in_time=_IN_TIME)
-    rows = connection.execute(query, asked).fetchnumpy()
-    arrays = Arrays.of({name: np.ma.filled(column) for name, column in rows.items()}, rule)
-    spans = block_spans(arrays.at_us, rule)
-    closed = spans.ends + asked["window"] <= moment
-    blocks = blocks_of(arrays, spans, closed, rule)
-    inside = closed[spans.index]
-    newest = _moment_of(int(arrays.at_us[inside].max())) if inside.any() else None
+    pair = pair_of_models(
+        connection,
+        experiment=experiment,
+        as_of_us=moment,
+        champion=champion,
+        challenger=challenger,
+    )
+    asked: dict[str, Any] = {
+        "experiment": experiment,
+        "as_of": moment,
+        "champion": pair.champion,
+        "challenger": pair.challenger,
+        "window": round(rule.label_window_hours * 3_600_000_000),
+        "outcome": rule.outcome,
+    }
+    arms = rule.design == "randomised" and not in_shadow
+    rows = read_rows(connection, rule, asked, arms=arms)
+    known_until = moment - asked["window"]
+    found = (_randomised if arms else _paired)(rows, rule, pair, known_until)
     return Evidence(
         experiment=experiment,
         endpoint=endpoint,
@@ -158,32 +131,72 @@ def evidence_from(
         challenger=pair.challenger,
         rule=rule.hash,
         as_of=_moment_of(moment),
-        newest=newest,
-        totals=_totals(blocks, arrays, inside, mixed=pair.mixed),
-        design=design_effect(arrays, inside, blocks, rule),
-        blocks=blocks,
+        **found,
     )
 
 
-def _pair(
-    uses: list[tuple[str | None, str | None, int]], champion: str | None, challenger: str | None
-) -> _Pair:
-    def most_used(place: int) -> str | None:
-        counts: dict[str, int] = {}
-        for use in uses:
-            if isinstance(name := use[place], str):
-                counts[name] = counts.get(name, 0) + use[2]
-        return min(counts, key=lambda name: (-counts[name], name), default=None)
+def _paired(rows: Rows, rule: Rule, pair: Pair, known_until: int) -> dict[str, Any]:
+    """Return what both models' scores of the same decisions say."""
+    arrays = Arrays.of(rows, rule)
+    spans = spans_of(arrays, rule, known_until=known_until)
+    closed = spans.ends <= known_until
+    blocks = blocks_of(arrays, spans, closed, rule)
+    inside = closed[spans.index]
+    odd = {
+        "known before the decision": int((rows["early"].astype(bool) & inside).sum()),
+        "without a score of the champion": int((rows["unmirrored"].astype(bool) & inside).sum()),
+    }
+    if rule.metric == "ndcg":
+        odd["in no list"] = int(((arrays.lists < 0) & inside).sum())
+    return {
+        "newest": _newest(arrays.at_us, inside),
+        "totals": _totals(
+            blocks,
+            unusable=int((arrays.unusable & inside).sum()),
+            waiting=int((~inside).sum()),
+            shadow_tried=int(arrays.shadowed.sum()),
+            shadow_failed=int(arrays.shadow_failed.sum()),
+            mixed=pair.mixed,
+        ),
+        "design": design_effect(arrays, inside, blocks, rule),
+        "blocks": blocks,
+        "odd": _there(odd),
+    }
 
-    champion, challenger = champion or most_used(0), challenger or most_used(1)
-    return _Pair(
-        champion=champion,
-        challenger=challenger,
-        mixed=sum(n for a, b, n in uses if a != champion or b not in (challenger, None)),
-    )
+
+def _randomised(rows: Rows, rule: Rule, pair: Pair, known_until: int) -> dict[str, Any]:
+    """Return what became of what was dealt to either model."""
+    dealt = Dealt.of(rows, rule)
+    models = (pair.champion or "", pair.challenger or "")
+    found: Compared = compare_arms(dealt, rule, models=models, known_until=known_until)
+    inside = found.inside
+    tried = rows["shadowed"].astype(bool)
+    failed = tried & ~takes_score(rows["challenger"].astype(np.float64), rule)
+    early = rows["early"].astype(bool) & (rows["at_us"] <= known_until)
+    new = sum(block.labelled for block in found.blocks) - int((dealt.unusable & inside).sum())
+    odd = left_out(rows, rule, known_until) | {
+        "known before the decision": int(early.sum()),
+        "of units that counted before": new - sum(block.paired for block in found.blocks),
+    }
+    return {
+        "newest": _newest(dealt.at_us, inside),
+        "totals": _totals(
+            found.blocks,
+            unusable=int((dealt.unusable & inside).sum()),
+            waiting=int((~inside).sum()),
+            shadow_tried=int(tried.sum()),
+            shadow_failed=int(failed.sum()),
+            mixed=pair.mixed,
+        ),
+        "design": found.design,
+        "blocks": found.blocks,
+        "arms": found.arms,
+        "removed": found.removed,
+        "odd": _there(odd),
+    }
 
 
-def _totals(blocks: tuple[Block, ...], arrays: Arrays, inside: Flags, *, mixed: int) -> Totals:
+def _totals(blocks: tuple[Block, ...], **others: int) -> Totals:
     return Totals(
         decisions=sum(block.decisions for block in blocks),
         labelled=sum(block.labelled for block in blocks),
@@ -191,12 +204,17 @@ def _totals(blocks: tuple[Block, ...], arrays: Arrays, inside: Flags, *, mixed: 
         paired=sum(block.paired for block in blocks),
         shadow_errors=sum(block.shadow_errors for block in blocks),
         shadow_missing=sum(block.shadow_missing for block in blocks),
-        unusable=int((arrays.unusable & inside).sum()),
-        waiting=int((~inside).sum()),
-        shadow_tried=int(arrays.shadowed.sum()),
-        shadow_failed=int(arrays.shadow_failed.sum()),
-        mixed=mixed,
+        filled=sum(block.filled for block in blocks),
+        **others,
     )
+
+
+def _newest(at_us: Times, inside: Flags) -> datetime | None:
+    return _moment_of(int(at_us[inside].max())) if inside.any() else None
+
+
+def _there(odd: Mapping[str, int]) -> dict[str, int]:
+    return {what: count for what, count in odd.items() if count}
 
 
 def _microseconds(moment: datetime) -> int:
