@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from headrace.errors import ParameterError
@@ -19,9 +22,10 @@ def yaml_fields(text: str, *, where: str) -> dict[str, Any]:
     """
     import yaml  # type: ignore[import-untyped]
 
+    loader = _loader()
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        fields = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=loader)
+        fields = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError) as error:  # an impossible date is a ValueError
         raise ParameterError(
             f"{where} is no YAML{_place(error)}.",
@@ -32,22 +36,47 @@ def yaml_fields(text: str, *, where: str) -> dict[str, Any]:
             f"{where} is no mapping of fields, got {type(fields).__name__}.",
             remedy="Write one field a line, as in `alpha: 0.05`.",
         )
-    _refuse_twice([key for key, _ in node.value], where)
+    for named, first, second in _twice(node, "", set()):
+        raise ParameterError(
+            f"{where} has the field '{named}' twice, in lines {first} and {second}.",
+            remedy="Keep one of them.",
+        )
     return fields
 
 
-def _refuse_twice(keys: list[Any], where: str) -> None:
-    # YAML readers take the last of two, so the one that people see first would mean nothing
-    seen: dict[str, int] = {}
-    for key in keys:
-        line = key.start_mark.line + 1
-        if key.value in seen:
-            raise ParameterError(
-                f"{where} has the field '{key.value}' twice, in lines {seen[key.value]} "
-                f"and {line}.",
-                remedy="Keep one of them.",
-            )
-        seen[key.value] = line
+@cache
+def _loader() -> Any:
+    """Return PyYAML's safe loader, for which 1e-3 is a number too, as YAML 1.2 says."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        pass
+
+    number = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    return Loader
+
+
+def _twice(node: Any, path: str, seen: set[int]) -> Iterator[tuple[str, int, int]]:
+    """Yield fields that are there twice, with their lines, in the parts of a rule too.
+
+    YAML readers take the last of two, so the one that people see first would mean nothing.
+    """
+    if id(node) in seen:  # an alias may lead back
+        return
+    seen.add(id(node))
+    if node.id == "sequence":
+        for number, item in enumerate(node.value):
+            yield from _twice(item, f"{path}[{number}]", seen)
+    elif node.id == "mapping":
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            named = f"{path}.{key.value}" if path else str(key.value)
+            line = key.start_mark.line + 1
+            if named in lines:
+                yield named, lines[named], line
+            lines[named] = line
+            yield from _twice(value, named, seen)
 
 
 def _place(error: Exception) -> str:

@@ -38,6 +38,7 @@ from serving._endpoint_lookups import (
     require_allowed,
 )
 from serving._endpoint_store import require_fast, slow_store
+from serving._rule_at_endpoint import named, planned_problems, require_fitting, served_problems
 from serving.hop_room import require_room_to_deploy
 from serving.hosted import host_lacking, is_up
 from serving.outcome_kinds import OutcomeKind, require_declared, require_distinct
@@ -83,6 +84,12 @@ def _check(call: PlannedCall) -> Sequence[Finding]:
         looked_up(views),
     )
     findings += [slow] if slow is not None else []
+    rule, traffic = call.parameters.get("rule"), call.parameters.get("traffic")
+    if rule is not None:
+        outcomes = call.parameters.get("outcomes")
+        findings += named(
+            rule, planned_problems(rule, views=views, outcomes=outcomes, traffic=traffic)
+        )
     barred = barred_views(looked_up(views))
     return findings + [Finding(problem=p, remedy=r, rule=rule) for rule, p, r in barred]
 
@@ -133,8 +140,9 @@ def deploy(
 
     Raises:
         DataError: A model reads a view that is not among `views`.
-        DefinitionError: The function of an on-demand view cannot be imported elsewhere, or
-            features lie where only Feast reads them.
+        DefinitionError: The rule does not fit the models, the views, the outcomes or the traffic;
+            the function of an on-demand view cannot be imported elsewhere, or features lie where
+            only Feast reads them.
         GrantError: The flow may not let an endpoint read a feature; the message says whom to ask.
         UnknownNameError: A version was not registered from here.
         ServiceError: Ray Serve is not up, there is no room for the processes that the placement
@@ -146,14 +154,17 @@ def deploy(
     read = [_resolved(view) for view in views]
     proposed, others = _ref(champion), [_ref(report) for report in challengers]
     endpoints = Endpoints()
-    spec = _spec([proposed, *others], models_answering(endpoints, endpoint), read, rule)
+    if rule is not None:
+        planned = planned_problems(rule, views=read, outcomes=outcomes, traffic=traffic)
+        require_fitting(rule, endpoint, planned)
+    spec = _spec(endpoint, [proposed, *others], models_answering(endpoints, endpoint), read, rule)
     spec = replace(
         spec,
         clock=clock,
         space=space,
         may_lack=tuple(may_lack or ()),
         placement=_document(placement),
-        outcomes=_outcomes(outcomes, rule, traffic),
+        outcomes=_outcomes(outcomes, traffic),
         retention=_document(retention),
     )
     lookups = [Lookup.from_json(each) for each in spec.lookups]
@@ -198,12 +209,10 @@ def _reported(route: Route, url: str | None) -> dict[str, Any]:
 
 
 def _outcomes(
-    kinds: Sequence[OutcomeKind] | None, rule: Rule | None, traffic: Split | None
+    kinds: Sequence[OutcomeKind] | None, traffic: Split | None
 ) -> tuple[dict[str, Any], ...]:
-    """Return what may be told, if the rule and Thompson sampling go by what is among it."""
+    """Return what may be told, if Thompson sampling goes by what is among it."""
     require_distinct(kinds or ())
-    if rule is not None:
-        require_declared(rule.outcome, kinds, whose=f"The rule '{rule.name}'")
     if traffic is not None and traffic.design == "thompson":
         require_declared(traffic.outcome, kinds, whose="Thompson sampling")
     return tuple(kind.document() for kind in kinds or ())
@@ -228,6 +237,7 @@ def _told(route: Route, url: str | None) -> str:
 
 
 def _spec(
+    endpoint: str,
     proposed: Sequence[str],
     answering: Sequence[str],
     views: Sequence[AnyView],
@@ -240,6 +250,8 @@ def _spec(
     cards = {ref: card_of(ref) for ref in proposed}
     for ref, card in cards.items():
         _require_views(ref, card, views)
+    if rule is not None:
+        require_fitting(rule, endpoint, served_problems(rule, cards=cards, views=views))
     for ref in answering:
         with contextlib.suppress(
             UnknownNameError

@@ -8,20 +8,56 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from headrace.content import document_digest
 from headrace.errors import ParameterError
+from serving._rule_errors import unfit, wrong_fields
+from serving._rule_fits import misfits
+from serving._rule_part import PART_CONFIG, Names, forget_spelling, only_a_list, told_schema
+from serving.rule_guardrails import Guardrail
+from serving.rule_stages import Approval, Gate, Ramp, Watch
 
-Metric = Literal["log_loss", "brier", "mae", "mse"]
+Metric = Literal["log_loss", "brier", "mae", "mse", "pinball", "auc", "ndcg", "outcome"]
 
 # a probability of one in a million for what then happened; beyond it a single row decides all
 _LOG_LOSS_CLIP = 13.815510557964274
 
-_LATER: Mapping[str, Any] = {"outcome": ""}
+_LATER: Mapping[str, Any] = {
+    "outcome": "",
+    "design": "paired_shadow",
+    "direction": None,
+    "effect": "relative",
+    "quantile": None,
+    "unit": [],
+    "covariate": None,
+    "block_size": None,
+    "tries": "champion",
+    "test": "sequence",
+    "looks": None,
+    "max_blocks": None,
+    "min_days": 0.0,
+    "max_days": None,
+    "on_expiry": "hold",
+    "guardrails": [],
+    "ramp": None,
+    "approval": None,
+    "watch": None,
+    "gate": None,
+}
+_LOSSES = ("log_loss", "brier", "mae", "mse", "pinball")
 
 
 def _says(expected: str, **limits: Any) -> Any:
@@ -32,21 +68,27 @@ def _says(expected: str, **limits: Any) -> Any:
 class Rule(BaseModel):
     """This rule says when a challenger replaces its champion, and when it is withdrawn.
 
-    All losses are better when smaller. Units and ranges stand in the fields' descriptions; no field
-    may be null except `clip`.
+    Losses are better when smaller; "auc" and "ndcg" when larger; of an outcome, `direction` says.
+    Units and ranges stand in the fields' descriptions.
 
     Args:
         name: What people call it.
-        metric: The loss that is compared: "log_loss" or "brier" of probabilities of a 0/1 outcome,
-            "mae" or "mse" of estimates.
-        min_effect: By how much the challenger's loss must be smaller, as a share of the champion's.
+        metric: What is compared: "log_loss", "brier" or "auc" of probabilities of a 0/1 outcome,
+            "mae", "mse" or "pinball" of estimates, "ndcg" of rankings by graded outcomes, or the
+            "outcome" itself, which the answer may change.
+        min_effect: By how much the challenger must be better, whichever direction that is; see
+            `effect`. A share is below 1.
         alpha: How likely an equal challenger may be promoted, however often one looks.
         block: The unit of evidence: decisions of one block share their luck, blocks do not.
-        timezone: Whose midnight parts days; hours are parted in UTC.
+            "count" closes one after `block_size` decisions; of "auc", after as many of either
+            outcome; of "ndcg", after as many lists.
+        timezone: Whose midnight parts days, and weeks, which begin on Monday; hours are parted in
+            UTC.
         label_window_hours: How long an outcome may take. A decision counts once it is that old,
             and outcomes that are known later count as missing.
-        missing_outcomes: "exclude" decisions without an outcome, or "hold" while there are any.
-            Outcomes that are known to be null (censored) are excluded either way.
+        missing_outcomes: "exclude" decisions without an outcome, "hold" while there are any, or
+            take it for "zero": what has not happened within the window does not count as missing
+            then. Outcomes that are known to be null (censored) are excluded in any case.
         min_coverage: Share of the mature decisions that must have an outcome, null or not.
         min_shadow_coverage: Share of the mature decisions that the challenger must have scored.
         min_blocks: How many closed blocks there must be before anything is promoted.
@@ -55,25 +97,56 @@ class Rule(BaseModel):
         error_alpha: How likely a challenger within `max_error_rate` may be withdrawn.
         max_age_hours: How old the newest mature decision may be, beyond the label window and the
             length of a block.
-        clip: The largest loss that one decision may count with, in the unit of the metric; null for
-            the default, 13.8 (a probability of 1e-6) for log_loss and none for the others.
+        clip: The largest loss, or "outcome", that one decision may count with, in the unit of the
+            metric and said before anything is seen; null for the default, 13.8 (a probability of
+            1e-6) for log_loss and none for the others.
         outcome: Name of the outcome that is the label, where an endpoint takes several; "" for the
             one without a name.
+        design: "paired_shadow" compares both models on every decision, for outcomes that the answer
+            cannot change; "randomised" compares those that each model answered.
+        direction: Of "outcome": whether "higher" or "lower" is better; null for other metrics.
+        effect: Whether `min_effect` is "relative", a share of the champion's figure, or "absolute",
+            in the unit of the metric.
+        quantile: Of "pinball": which quantile is estimated; null for other metrics.
+        unit: Columns of the entity that make a unit of a randomised design, as traffic is dealt.
+        covariate: Of a randomised design: what was known of a unit before and takes luck out of its
+            outcome (CUPED): a feature's name, or "before", the mean outcome of the unit in the
+            four weeks before the experiment.
+        block_size: Of blocks by "count": how many decisions.
+        tries: "champion": the chance that a champion is ever replaced by an equal challenger is at
+            most `alpha`, however many are tried: the j-th is judged at alpha / (j * (j + 1));
+            "each": the chance for each of them is.
+        test: "sequence" may be looked at after every block; "group_sequential" at `looks` moments
+            up to `max_blocks`, which have been fixed beforehand (O'Brien and Fleming).
+        looks: Of "group_sequential": how many, spread evenly over `max_blocks`.
+        max_blocks: Of "group_sequential": with how many blocks the last look is.
+        min_days: How long an experiment lasts at least.
+        max_days: How long at most; null for as long as it takes.
+        on_expiry: What happens to a challenger that has not won by then.
+        guardrails: What it must not break; see `serving.rule_guardrails`.
+        ramp: How its share grows; null promotes it from shadow, or from the shares it was given.
+        approval: Who is asked; null asks nobody.
+        watch: How a promotion is watched; null does not.
+        gate: What the log must say before anybody is answered; null asks nothing of it.
 
     Raises:
         ParameterError: Names every unknown, missing and wrong field.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = PART_CONFIG
 
     name: str = _says("a text of 1 to 100 characters", min_length=1, max_length=100)
-    metric: Metric = _says("'log_loss', 'brier', 'mae' or 'mse'")
+    metric: Metric = _says("one of " + ", ".join(f"'{name}'" for name in get_args(Metric)))
     label_window_hours: float = _says("a number of hours from 0 to 8760", ge=0, le=8760)
-    min_effect: float = _says("a share from 0 to below 1", default=0.0, ge=0, lt=1)
+    min_effect: float = _says("a number of at least 0", default=0.0, ge=0)
     alpha: float = _says("a probability from 0.0001 to 0.2", default=0.05, ge=1e-4, le=0.2)
-    block: Literal["day", "hour"] = _says("'day' or 'hour'", default="day")
+    block: Literal["day", "hour", "week", "count"] = _says(
+        "'day', 'hour', 'week' or 'count'", default="day"
+    )
     timezone: str = _says("the IANA name of a time zone, such as 'Europe/Paris'", default="UTC")
-    missing_outcomes: Literal["exclude", "hold"] = _says("'exclude' or 'hold'", default="exclude")
+    missing_outcomes: Literal["exclude", "hold", "zero"] = _says(
+        "'exclude', 'hold' or 'zero'", default="exclude"
+    )
     min_coverage: float = _says("a share from 0 to 1", default=0.9, ge=0, le=1)
     min_shadow_coverage: float = _says("a share from 0 to 1", default=0.95, ge=0, le=1)
     min_blocks: int = _says("a whole number from 20 to 10000", default=20, ge=20, le=10_000)
@@ -83,6 +156,43 @@ class Rule(BaseModel):
     max_age_hours: float = _says("a number of hours above 0", default=168.0, gt=0)
     clip: Annotated[float, Field(gt=0)] | None = _says("a number above 0, or null", default=None)
     outcome: str = _says("the name of an outcome, or '' for the one without", default="")
+    design: Literal["paired_shadow", "randomised"] = _says(
+        "'paired_shadow' or 'randomised'", default="paired_shadow"
+    )
+    direction: Literal["lower", "higher"] | None = _says("'lower', 'higher' or null", default=None)
+    effect: Literal["relative", "absolute"] = _says("'relative' or 'absolute'", default="relative")
+    quantile: Annotated[float, Field(gt=0, lt=1)] | None = _says(
+        "a share above 0 and below 1, or null", default=None
+    )
+    unit: Names = _says("a list of different names of columns", default=())
+    covariate: Annotated[str, Field(min_length=1)] | None = _says(
+        "'before', the name of a feature, or null", default=None
+    )
+    block_size: Annotated[int, Field(ge=10)] | None = _says(
+        "a whole number of at least 10, or null", default=None
+    )
+    tries: Literal["champion", "each"] = _says("'champion' or 'each'", default="champion")
+    test: Literal["sequence", "group_sequential"] = _says(
+        "'sequence' or 'group_sequential'", default="sequence"
+    )
+    looks: Annotated[int, Field(ge=1, le=50)] | None = _says(
+        "a whole number from 1 to 50, or null", default=None
+    )
+    max_blocks: Annotated[int, Field(ge=20, le=10_000)] | None = _says(
+        "a whole number from 20 to 10000, or null", default=None
+    )
+    min_days: float = _says("days from 0 to 3650", default=0.0, ge=0, le=3650)
+    max_days: Annotated[float, Field(gt=0, le=3650)] | None = _says(
+        "days above 0, at most 3650, or null", default=None
+    )
+    on_expiry: Literal["hold", "withdraw"] = _says("'hold' or 'withdraw'", default="hold")
+    guardrails: Annotated[
+        tuple[Guardrail, ...], Field(strict=False), BeforeValidator(only_a_list)
+    ] = _says("a list of guardrails", default=())
+    ramp: Ramp | None = _says("a ramp with its `steps`, or null", default=None)
+    approval: Approval | None = _says("an approval, such as {}, or null", default=None)
+    watch: Watch | None = _says("a watch, such as {}, or null", default=None)
+    gate: Gate | None = _says("a gate, such as {}, or null", default=None)
 
     if not TYPE_CHECKING:  # type checkers keep the signature that the fields make
 
@@ -90,7 +200,19 @@ class Rule(BaseModel):
             try:
                 super().__init__(**fields)
             except ValidationError as error:
-                raise _explained(error, fields) from None
+                name = fields.get("name")
+                called = f" '{name}'" if isinstance(name, str) and name else ""
+                raise wrong_fields(type(self), f"The rule{called}", error) from None
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return told_schema(cls, core_schema, handler)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Forget which fields were given: equal rules are one value, also to the cache."""
+        forget_spelling(self)
 
     @field_validator("timezone")
     @classmethod
@@ -100,6 +222,13 @@ class Rule(BaseModel):
         except (ValueError, OSError, KeyError):  # what zoneinfo raises depends on the name's form
             raise ValueError(name) from None
         return name
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        found = list(misfits(self))
+        if found:
+            raise unfit(found)
+        return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Rule:
         """Return the rule with other fields, checked as any rule is; `deep` changes nothing.
@@ -124,7 +253,14 @@ class Rule(BaseModel):
     @property
     def is_classification(self) -> bool:
         """Whether scores are probabilities and outcomes 0 or 1."""
-        return self.metric in ("log_loss", "brier")
+        return self.metric in ("log_loss", "brier", "auc")
+
+    @property
+    def is_better(self) -> Literal["lower", "higher"]:
+        """Which figures of the metric are better."""
+        if self.direction is not None:
+            return self.direction
+        return "lower" if self.metric in _LOSSES else "higher"
 
     def document(self) -> dict[str, Any]:
         """Return all fields as JSON-like data; `Rule(**document)` is the same rule.
@@ -166,12 +302,3 @@ def read_rule(source: Path | str) -> Rule:
             remedy="Give the path of a YAML file with a rule.",
         ) from error
     return Rule(**yaml_fields(text, where=f"The rule '{path}'"))
-
-
-def _explained(error: ValidationError, fields: dict[str, Any]) -> ParameterError:
-    from serving._rule_text import wrong_fields
-
-    name = fields.get("name")
-    expected = {key: field.description or "" for key, field in Rule.model_fields.items()}
-    found = [(str(e["loc"][0]), e["type"], e["input"]) for e in error.errors(include_url=False)]
-    return wrong_fields(name if isinstance(name, str) and name else None, found, expected)

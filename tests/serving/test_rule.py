@@ -35,6 +35,16 @@ def test_a_rule_is_the_same_from_python_from_text_and_from_a_file(tmp_path: Path
     assert Rule(**from_python.document()) == from_python
 
 
+def test_a_number_may_be_written_with_an_exponent() -> None:
+    assert read_rule(YAML + "alpha: 1e-3\n").alpha == 0.001
+    assert read_rule(YAML + "alpha: 1.0e-3\n").alpha == 0.001
+
+
+def test_an_alias_that_leads_back_to_itself_is_refused() -> None:
+    with pytest.raises(ParameterError, match="'guardrails"):
+        read_rule(YAML + "guardrails: &all [*all]\n")
+
+
 def test_the_hash_knows_every_field_and_no_spelling() -> None:
     rule = _delay()
 
@@ -101,8 +111,8 @@ def test_the_largest_loss_is_declared_beforehand(metric, clip, largest) -> None:
         pytest.param(
             "min_effect",
             float("nan"),
-            "field 'min_effect' is nan (float); expected a share from 0 to below 1.",
-            "Set 'min_effect' to a share from 0 to below 1.",
+            "field 'min_effect' is nan (float); expected a number of at least 0.",
+            "Set 'min_effect' to a number of at least 0.",
             id="nan",
         ),
         pytest.param(
@@ -130,15 +140,18 @@ def test_the_largest_loss_is_declared_beforehand(metric, clip, largest) -> None:
         ),
         pytest.param(
             "metric",
-            "auc",
-            "field 'metric' is 'auc' (str); expected 'log_loss', 'brier', 'mae' or 'mse'.",
-            "Set 'metric' to 'log_loss', 'brier', 'mae' or 'mse'.",
-            id="no mean over decisions",
+            "logloss",
+            "field 'metric' is 'logloss' (str); expected one of 'log_loss', 'brier', 'mae', 'mse', "
+            "'pinball', 'auc', 'ndcg', 'outcome'. Did you mean 'log_loss'?",
+            "Set 'metric' to one of 'log_loss', 'brier', 'mae', 'mse', 'pinball', 'auc', 'ndcg', "
+            "'outcome'.",
+            id="no metric",
         ),
         pytest.param(
             "min_block",
             30,
-            "there is no field 'min_block' (it is 30). Did you mean 'min_blocks' or 'block'?",
+            "there is no field 'min_block' (it is 30). Did you mean 'min_blocks', 'max_blocks' or "
+            "'block'?",
             "Remove or rename the field.",
             id="unknown",
         ),
@@ -176,6 +189,13 @@ def test_every_wrong_field_is_named_at_once() -> None:
             id="a field twice",
         ),
         pytest.param(
+            "name: a\nramp:\n  steps: [0.1, 1]\nguardrails:\n  - {metric: latency, max_ms: 5, "
+            "max_ms: 9}\n",
+            "The rule has the field 'guardrails[0].max_ms' twice, in lines 5 and 5.\n"
+            "  Fix: Keep one of them.",
+            id="a field of a part twice",
+        ),
+        pytest.param(
             "name: [a\n",
             "The rule is no YAML: expected ',' or ']', but got '<stream end>' in line 2.\n"
             "  Fix: Write one field a line, as in `alpha: 0.05`.",
@@ -210,25 +230,4 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"The rule '{tmp_path / 'none.yaml'}' cannot be read: No such file or directory.\n"
         "  Fix: Give the path of a YAML file with a rule."
-    )
-
-
-def test_a_rule_says_itself_in_english() -> None:
-    rule = _delay(min_effect=0.01, timezone="America/New_York")
-
-    assert rule.english() == (
-        "Rule 'delay-v1':\n"
-        "The challenger is promoted when its log loss is more than 0.01 times the champion's below "
-        "it, shown by a confidence sequence over days in America/New_York, which promotes an equal "
-        "challenger with probability at most 0.05, however often one looks. No decision counts "
-        "with a loss above 13.8155.\n"
-        "A decision counts 48 hours after it was made. A decision without an outcome by then is "
-        "left out. An outcome that is known to be null is left out.\n"
-        "Until there are 20 days with 1000 decisions that have both scores and an outcome, it is "
-        "held. It is held too while outcomes are known for less than 0.9 of the decisions, it "
-        "scored less than 0.95 of them, or the newest is more than 168 hours older than the label "
-        "window and a day make it.\n"
-        "It is withdrawn when more than 0.01 of its shadow scores are errors or no numbers, beyond "
-        "chance (at most 0.001 for a challenger within that limit).\n"
-        "What is missing, stale or not a number is never a success."
     )
