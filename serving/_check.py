@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeGuard
 
-Action = Literal["promote", "hold", "rollback"]
+Action = Literal["promote", "ramp", "hold", "invalidate", "rollback"]
+WORST_FIRST: tuple[Action, ...] = ("rollback", "invalidate", "hold", "ramp", "promote")
 State = Literal["passed", "failed", "unknown"]
 
 

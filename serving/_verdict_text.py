@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from serving._rule_text import block_name
 
 if TYPE_CHECKING:
     from serving._check import Check
     from serving._verdict import Verdict
+    from serving.rule import Rule
 
-_MARKS = {"passed": "+", "failed": "-", "unknown": "?"}
+MARKS = {"passed": "+", "failed": "-", "unknown": "?"}
 _HEADLINES = {
     "promote": "Promote {challenger} at {endpoint}: it replaces {champion}.",
     "hold": "Hold {challenger} at {endpoint}: {champion} goes on answering.",
@@ -37,15 +42,15 @@ def verdict_text(verdict: Verdict) -> str:
     about = f"Rule '{verdict.rule.name}' ({verdict.rule.hash[:12]}), experiment "
     about += f"'{evidence.experiment}', as of {_moment(evidence.as_of)}."
     lines = [headline, about]
-    lines += [f"  {_MARKS[check.state]} {check.sentence}" for check in verdict.checks]
-    lines += _design(verdict)
+    lines += [f"  {MARKS[check.state]} {check.sentence}" for check in verdict.checks]
+    lines += design_lines(verdict.rule, evidence.design)
     if verdict.action != "promote":
         lines.append(f"What would change it: {_change(verdict)}.")
     return "\n".join(lines)
 
 
-def _design(verdict: Verdict) -> list[str]:
-    design = verdict.evidence.design
+def design_lines(rule: Rule, design: Any) -> list[str]:
+    """Return what counting requests would pretend, beside what blocks say; none if not known."""
     figures = [getattr(design, name, None) for name in ("effective", "request_z", "block_z")]
     known = [figure for figure in figures if isinstance(figure, float)]
     if len(known) < len(figures):
@@ -53,13 +58,18 @@ def _design(verdict: Verdict) -> list[str]:
     effective, request, block = known
     return [
         f"request-level n={design.requests}, effective n≈{effective:.0f}: counting requests "
-        f"would give z={request:.2f}, {verdict.rule.block}s give z={block:.2f}."
+        f"would give z={request:.2f}, {block_name(rule)} give z={block:.2f}."
     ]
 
 
 def _change(verdict: Verdict) -> str:
     deciding: list[Check] = [c for c in verdict.checks if c.action == verdict.action]
-    return "; ".join(dict.fromkeys(_REMEDIES[check.name] for check in deciding))
+    return "; ".join(dict.fromkeys(remedy_of(check.name) for check in deciding))
+
+
+def remedy_of(name: str, more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return what would make a check pass, by its name; of a guardrail, that it is kept."""
+    return (_REMEDIES | dict(more)).get(name, f"'{name}' within its bound")
 
 
 def _moment(value: Any) -> str:

@@ -1,0 +1,1 @@
+"""This package takes challengers from shadow to champion, or back: evidence, rulings, and acts."""
