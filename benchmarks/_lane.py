@@ -152,7 +152,7 @@ def lane_process(of: Home, log: str) -> Iterator[Started]:
     from features.online import online_file
     from features.online_lookup import lookup_of
     from serving.hosted import notices_folder
-    from serving.lane.table import LaneTable, Served
+    from serving.lane.table import Guarded, LaneTable, Served
 
     mark = f"{log}-{uuid.uuid4().hex[:6]}"
     folder = of.settings.home / "bench" / mark
@@ -170,6 +170,8 @@ def lane_process(of: Home, log: str) -> Iterator[Started]:
         space="headrace",
         log=folder / "log",
         notices=notices_folder(of.settings),
+        # counted as after a promotion: the more work
+        guards=(Guarded(model=of.refs[0], experiment="bench", limits_ms=(50.0,)),),
     )
     path = folder / "table.json"
     path.write_text(json.dumps(table.to_json()), encoding="utf-8")

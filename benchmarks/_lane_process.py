@@ -37,7 +37,7 @@ async def _serve(table: LaneTable, kind: type[DecisionLog]) -> None:
     app = LaneApp(table.endpoint, log)
     server = LaneServer(app, (table.port,))
     server.start()
-    app.answer_with(await load_decider(table, log, {}))
+    app.answer_with(await load_decider(table, log, {}, meters=app.meters))
     sys.stdout.write(json.dumps({"url": server.url}) + "\n")
     sys.stdout.flush()
     while True:

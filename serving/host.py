@@ -81,7 +81,18 @@ def table_of(route: Route, spec: EndpointSpec, of: Settings, *, port: int = 0) -
         outcomes=spec.outcomes,
         replicas=placement.bounds,
         shared=placement.shared,
+        previous=_served_if_there(route.previous),
     )
+
+
+def _served_if_there(ref: str | None) -> Served | None:
+    """Return a model that is only kept ready; one without a bundle is no reason not to serve."""
+    if ref is None:
+        return None
+    try:
+        return Served(ref=ref, folder=folder_of(ref))
+    except HeadraceError:
+        return None
 
 
 def main() -> None:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 from headrace.clock import current_clock
 from headrace.errors import HeadraceError
-from headrace.settings import Settings
+from headrace.settings import Settings, settings
 from serving.access_step import AccessStep
 from serving.bandit_moves import move_all
 from serving.host_history import write_history
 from serving.hosted import notices_folder
 from serving.lane.metrics_targets import write_targets
+from serving.rollout._course import by_a_rule
+from serving.rollout.resident import Resident
+from serving.rollout.shown import newest_shown
+from serving.rollout.telling import Teller
 
 if TYPE_CHECKING:
     from serving.endpoints import Endpoints, Lane
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 _KEYS_SECONDS = 0.5
 _BANDITS_SECONDS = 2.0
 _HISTORIES_SECONDS = 1.0
+_VERDICTS_SECONDS = 2.0
+_GUARDRAILS_SECONDS = 0.5
 _log = logging.getLogger("headrace.serving")
 
 
@@ -39,7 +45,12 @@ class Chores:
         self._access = AccessStep(self._folder) if of.asks_for_keys else None
         self._targets_file = of.home / "serving" / "prometheus.json"
         self._targets: dict[str, Lane] | None = None
-        self._due = {"keys": 0.0, "bandits": 0.0, "histories": 0.0}
+        self._due = {"keys": 0.0, "bandits": 0.0, "histories": 0.0, "verdicts": 0.0}
+        self._due["guardrails"] = 0.0
+        self._teller = Teller()
+        self._resident = Resident(endpoints, self._folder, acted=self._teller.tell)
+        self._has_begun = False
+        self._judged: dict[str, int] = {}
         self._stale: set[str] = set()
 
     def changed(self, endpoint: str) -> None:
@@ -53,31 +64,53 @@ class Chores:
             lanes: How the lanes stand.
         """
         now = current_clock().monotonic()
+        if self._is_due("guardrails", _GUARDRAILS_SECONDS, now):
+            _try("guardrails", self._judge)
         if self._access is not None and self._is_due("keys", _KEYS_SECONDS, now):
             access, replicas = self._access, {n: len(lane.replicas) for n, lane in lanes.items()}
             _try("keys", lambda: access.apply(replicas))
         if self._is_due("bandits", _BANDITS_SECONDS, now):
             _try("bandits", lambda: move_all(self._endpoints, self._settings))
+        if self._is_due("verdicts", _VERDICTS_SECONDS, now):
+            _try("verdicts", self._note_verdicts)
         if self._stale and self._is_due("histories", _HISTORIES_SECONDS, now):
             _try("histories", self._write_histories)
         if lanes != self._targets:
             _try("targets", lambda: self._write_targets(lanes))
 
     def stop(self) -> None:
-        """Leave no target behind."""
+        """Leave no target behind, and no count unwritten."""
+        _try("guardrails", self._resident.stop)
+        self._teller.stop()
         _try("targets", lambda: self._write_targets({}))
 
     def _is_due(self, chore: str, every: float, now: float) -> bool:
-        due = now >= self._due[chore]
+        # one that is due later than it can be is so by a clock that went back
+        due = now >= self._due[chore] or self._due[chore] - now > every
         if due:
             self._due[chore] = now + every
         return due
 
+    def _note_verdicts(self) -> None:
+        """Find endpoints that were judged since, which makes no change."""
+        newest = self._endpoints.newest_verdicts()
+        self._stale |= {name for name, number in newest.items() if self._judged.get(name) != number}
+        self._judged = newest
+
+    def _judge(self) -> None:
+        if not self._has_begun:  # what the host did before it ended may not have been told
+            for name in self._endpoints.names():
+                last = self._endpoints.history(name, last=1)
+                if last and last[0].actor == settings().actor and by_a_rule(last[0]):
+                    self._teller.tell(name)
+            self._has_begun = True
+        self._resident.look()
+        self._teller.look()
+
     def _write_histories(self) -> None:
         for name in sorted(self._stale):
-            experiment = self._endpoints.route(name).experiment
-            verdict = None if experiment is None else self._endpoints.verdict(name, experiment)
-            write_history(self._folder, name, self._endpoints.history(name, last=50), verdict)
+            verdicts = newest_shown(self._endpoints, name)
+            write_history(self._folder, name, self._endpoints.history(name, last=50), verdicts)
             self._stale.discard(name)
 
     def _write_targets(self, lanes: Mapping[str, Lane]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ from serving.hop_room import require_room
 from serving.host_code import code_digest
 from serving.hosted import notices_folder
 from serving.lane.table import LaneTable
+from serving.rollout.guarded import guards_of, rule_in
 
 if TYPE_CHECKING:
-    from serving.endpoints import Endpoints, EndpointSpec
+    from serving.endpoints import Change, Endpoints, EndpointSpec
     from serving.route import Route
 
 MakeTable = Callable[..., LaneTable]
@@ -88,10 +89,11 @@ class Desired:
         # of a lane that runs, the port it was first given: the table changes with what it says
         port = self._ports.get(route.endpoint, 0) if known is None else known.port
         table = self._table_of(route, spec, self._settings, port=port)
-        return replace(table, code=self._code(table, known))
+        changes = self._endpoints.history(route.endpoint)
+        code = self._code(table, known, changes)
+        return replace(table, code=code, guards=guards_of(route, rule_in(spec), changes))
 
-    def _code(self, table: LaneTable, known: LaneTable | None) -> str:
-        changes = self._endpoints.history(table.endpoint)
+    def _code(self, table: LaneTable, known: LaneTable | None, changes: Sequence[Change]) -> str:
         if known is not None and not any(
             change.action in _NEW_CODE and change.generation > known.generation
             for change in changes

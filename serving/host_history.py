@@ -20,7 +20,10 @@ def history_file(folder: Path, endpoint: str) -> Path:
 
 
 def write_history(
-    folder: Path, endpoint: str, changes: Sequence[Change], verdict: Mapping[str, Any] | None
+    folder: Path,
+    endpoint: str,
+    changes: Sequence[Change],
+    verdicts: Sequence[Mapping[str, Any]],
 ) -> None:
     """Replace the history of an endpoint; a reader sees the old or the new one.
 
@@ -28,7 +31,7 @@ def write_history(
         folder: Where notices lie.
         endpoint: The endpoint.
         changes: Its changes, oldest first.
-        verdict: Trace of the newest judgement of its first comparison, None without one.
+        verdicts: What is shown of the newest verdict of each comparison.
 
     Raises:
         OSError: It cannot be written.
@@ -37,7 +40,7 @@ def write_history(
         "endpoint": endpoint,
         "generation": changes[-1].generation if changes else 0,
         "changes": [_told(change) for change in reversed(changes[-_MOST:])],
-        "verdict": verdict,
+        "verdicts": list(verdicts),
     }
     path = history_file(folder, endpoint)
     path.parent.mkdir(parents=True, exist_ok=True)

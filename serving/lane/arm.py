@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal, Protocol
 
+from headrace.clock import current_clock
 from serving.lane.breaker import Breaker
+from serving.lane.guard_counts import GuardTally
 
 Fallback = Literal["error", "timeout", "busy", "out"]
 """Why the champion answered what was a challenger's: it failed, it came too late, it had as many
@@ -94,12 +96,15 @@ class Arm:
         self.experiment = experiment
         self.patience = 0.05
         """Seconds for which an answer is waited for."""
+        self.guard: GuardTally | None = None
+        """Counts its answers for guardrails, where the table asks for it."""
         self.breaker = Breaker()
         self.out: Out | None = None
         self.asked = 0
         """Requests that it was given so far."""
         self._scorer = scorer
         self._told = told
+        self._now = current_clock().monotonic
         self._waiting: list[_Ask] = []
         self._call: list[_Ask] = []
         self._task: asyncio.Task[None] | None = None
@@ -149,6 +154,18 @@ class Arm:
         self._waiting.append(ask)
         self._call_next()
 
+    async def asked_as_one(self, rows: Rows) -> tuple[list[float | None], Fallback]:
+        """Return the scores of rows that are one request, and why there are none if there are."""
+        told: asyncio.Future[tuple[list[float | None], Fallback]]
+        told = asyncio.get_running_loop().create_future()
+
+        def tell(scores: list[float | None], why: Fallback) -> None:
+            if not told.done():
+                told.set_result((scores, why))
+
+        self.ask(rows, tell, as_one=True)
+        return await told
+
     def leave(self, reason: str) -> None:
         """Do not ask it any more, for a reason; what waits for it is told so."""
         if self.out is not None:
@@ -179,7 +196,10 @@ class Arm:
 
     async def _called(self, call: list[_Ask]) -> None:
         rows = call[0].rows if len(call) == 1 else [row for ask in call for row in ask.rows]
+        begun = self._now()
         found = await self._scored(rows, alone=call[0].as_one)
+        if self.guard is not None:
+            self.guard.called(self._now() - begun)
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
@@ -209,8 +229,12 @@ class Arm:
             errors = errors[:1]
         if ask.timer is not None:
             self.breaker.succeeded(ask.count - len(errors))
+            if self.guard is not None:
+                self.guard.came(ask.count - len(errors))
         self._answer(ask, [None if isinstance(s, Exception) else s for s in found], "error")
         for error in errors[charged:]:
+            if self.guard is not None:
+                self.guard.failed()
             self._failed(f"{type(error).__name__}: {error}"[:_LONGEST_REASON])
         return max(0, charged - len(errors))
 
@@ -247,6 +271,8 @@ class Arm:
         A call is one failure, however many requests it has: they share their fate. One that does
         not come back at all is enough to be out.
         """
+        if self.guard is not None and not self._charged:
+            self.guard.failed()
         self._charged += 1
         self._failed(f"no answer within {waited * 1000:g} ms")
         loop = asyncio.get_running_loop()

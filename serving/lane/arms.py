@@ -68,6 +68,8 @@ class Arms:
         answering = {name: model for name, model in compared.items() if model.ref in shares}
         known = {name: arm for name, arm in self._arms.items() if name in compared}
         self._meters = meters
+        if meters is not None:
+            meters.guards.take(table.guards)
         new = {}
         for name, model in answering.items():
             if name not in known:
@@ -83,6 +85,7 @@ class Arms:
         if meters is not None:
             meters.only_breakers(found)
         for ref, arm in found.items():
+            arm.guard = None if meters is None else meters.guards.of(table.guards, ref)
             arm.patience = traffic.patience_ms / 1000 if traffic is not None else patience
             if meters is not None:
                 meters.breaker_is(ref, "closed" if arm.out is None else "open")

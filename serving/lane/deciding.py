@@ -28,6 +28,7 @@ from serving.lane.cases import Case, Done, Moments, same_answer
 from serving.lane.computing import Computing
 from serving.lane.dealing import Dealing, Dealt
 from serving.lane.far import Far
+from serving.lane.guarded_scoring import guarded, whole_call
 from serving.lane.loaded import AsOne, Loaded, Scores
 from serving.lane.meters import Meters
 from serving.lane.recording import Recorder
@@ -104,7 +105,10 @@ class Decider:
             ref: [places[name] for name in card.feature_names] for ref, card in self._cards.items()
         }
         self.away = away
-        self._far = None if away is None else Far(away, table, self._scored_far, self._failed)
+        guard = self._guard = self._meters.guards.of(table.guards, champion.ref)
+        self._score = guarded(champion.score, guard, self._meters.now)
+        far = partial(Far, table=table, scored=self._scored_far, failed=self._failed, guard=guard)
+        self._far = None if away is None else far(away)
         self._waiting: list[Case] = []
         self._by_id = pending
 
@@ -219,6 +223,7 @@ class Decider:
         champion: Callable[[], Any] | None = None,
         *,
         only_champion: bool = False,
+        before: float = 0.0,
     ) -> AsOne:
         """Return the scores of rows that one model is to answer, as they are dealt.
 
@@ -228,6 +233,7 @@ class Decider:
             champion: Returns the champion's scores, where there is a quicker way than by rows; or,
                 for one that is scored elsewhere, something to await.
             only_champion: Whether nobody else could answer.
+            before: Seconds that `champion` took before it is called here.
 
         Raises:
             RequestError: The champion cannot score them.
@@ -237,27 +243,20 @@ class Decider:
         if ref != self.champion.ref:
             why = self._arms[ref].refuses()
             if why is None:
-                told: asyncio.Future[tuple[list[float | None], Fallback]]
-                told = asyncio.get_running_loop().create_future()
-
-                def tell(scores: list[float | None], why: Fallback) -> None:
-                    if not told.done():
-                        told.set_result((scores, why))
-
-                self._arms[ref].ask(self._own(ref, rows()), tell, as_one=True)
-                found, why = await told
+                found, why = await self._arms[ref].asked_as_one(self._own(ref, rows()))
                 scores = [score for score in found if score is not None]
                 if len(scores) == len(found):
                     return self._as_one(dealt, scores)
             dealt = self._fallen(dealt, why, None)
         try:
-            scored: Scores
-            if self.away is not None:
-                own = partial(self._own, self.champion.ref)
-                scored = await (champion() if champion else self.away.score_rows(own(rows())))
-            else:
-                scored = self.champion.score(rows()) if champion is None else champion()
-            return self._as_one(dealt, scored)
+            with whole_call(self._guard, self._meters.now, before=before) as call:
+                if self.away is not None:
+                    own = partial(self._own, self.champion.ref)
+                    coming = champion() if champion else self.away.score_rows(own(rows()))
+                    call.scores = await coming
+                else:
+                    call.scores = champion() if champion else self.champion.score(rows())
+            return self._as_one(dealt, call.scores)
         except RequestError:
             raise
         except Exception as error:
@@ -388,7 +387,7 @@ class Decider:
     def _by_champion(self, cases: list[Case], now: int) -> Done:
         """Return the records of cases that the champion scores; those that it fails on end here."""
         try:
-            scores = self.champion.score([case.row for case in cases])
+            scores = self._score([case.row for case in cases])
             return [
                 (case, self._recorder.of_case(case, score, now))
                 for case, score in zip(cases, scores, strict=True)

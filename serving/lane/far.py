@@ -11,10 +11,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from headrace.clock import current_clock
 from serving._hop_errors import crowded
 from serving._request_errors import RequestError
 from serving.lane.arm import Rows, RowScorer
 from serving.lane.cases import Case, Moments
+from serving.lane.guard_counts import GuardTally
+from serving.lane.guarded_scoring import count_scores
 from serving.lane.table import LaneTable
 
 Scored = Callable[[Sequence[Case], Sequence[float], Moments], None]
@@ -41,12 +44,22 @@ class Far:
         table: The table; a call may be under way for each process that it names.
         scored: Is called with cases that have scores; it must not raise.
         failed: Is called with each case that has none, and why.
+        guard: Counts answers and failures; nobody by default.
     """
 
-    def __init__(self, scorer: RowScorer, table: LaneTable, scored: Scored, failed: Failed) -> None:
+    def __init__(
+        self,
+        scorer: RowScorer,
+        table: LaneTable,
+        scored: Scored,
+        failed: Failed,
+        guard: GuardTally | None = None,
+    ) -> None:
         self._scorer = scorer
         self._free = 1 if table.hop is None else table.hop.replicas
         self._scored, self._failed = scored, failed
+        self._guard = guard
+        self._now = current_clock().monotonic
         self._waiting: list[_Waiting] = []
         self._rows = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,13 +104,19 @@ class Far:
         await self._answered(cases, rows, taken[0].moments)
 
     async def _answered(self, cases: Sequence[Case], rows: Rows, moments: Moments) -> None:
+        begun = self._now()
         try:
             scores = _checked(await self._scorer.score_rows(rows), len(rows))
         except RequestError as error:  # nobody could be asked: one by one they would fare no better
+            if self._guard is not None:
+                self._guard.failed()
             for case in cases:
                 self._failed(case, error)
         except Exception as error:
             if len(cases) == 1:
+                if self._guard is not None:
+                    self._guard.failed()
+                    self._guard.called(self._now() - begun)
                 self._failed(cases[0], error)
                 return
             # one bad row must not cost the others their answer
@@ -105,6 +124,8 @@ class Far:
             await self._answered(cases[:middle], rows[:middle], moments)
             await self._answered(cases[middle:], rows[middle:], moments)
         else:
+            if self._guard is not None:
+                count_scores(self._guard, scores, self._now() - begun)
             self._scored(cases, scores, moments)
 
 

@@ -26,6 +26,7 @@ from serving.lane.loaded import Loaded
 from serving.lane.meters import Meters
 from serving.lane.scoring_thread import Score, ThreadScorer
 from serving.lane.table import LaneTable, Served
+from serving.lane.warm import Warm
 
 # A lane has one event loop, which waits with its reads. A Redis that hangs may hold it up for half
 # a second; then decisions are refused at once, so that all others and health checks are answered.
@@ -96,6 +97,7 @@ async def load_decider(
     arms: Arms | None = None,
     meters: Meters | None = None,
     ask: Ask | None = None,
+    warm: Warm | None = None,
 ) -> Decider:
     """Return what answers with a table.
 
@@ -106,6 +108,7 @@ async def load_decider(
         arms: The challengers that answered with the table before, and what is known of them.
         meters: Where is counted what the lane does.
         ask: Asks the processes that score, where the table has models scored in some.
+        warm: Models that are in memory; none by default.
 
     Raises:
         HeadraceError: A bundle is damaged, or the table contradicts itself.
@@ -116,7 +119,7 @@ async def load_decider(
         start, away = partial(FarScorer, ask=ask), FarScorer(table.champion, ask)
         champion = await _found(away)
     else:
-        champion = await asyncio.to_thread(load_model, table.champion)
+        champion = await (warm or Warm(load_model)).loaded(table.champion)
     found = inputs_of(table, champion.scorer.card)
     reader = await asyncio.to_thread(load_reader, table, found.lookups)
     computing = await asyncio.to_thread(load_computing, found)

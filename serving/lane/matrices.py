@@ -206,7 +206,7 @@ class Matrices:
         return record, scores
 
     async def _scored(self, decider: Decider, batch: Batch) -> AsOne:
-        lacks = _lacks(decider, batch)
+        lacks, before = _lacks(decider, batch), 0.0
 
         def rows() -> list[list[Any]]:
             return [row + [None] * len(lacks) for row in batch.rows()]
@@ -217,12 +217,16 @@ class Matrices:
             far = decider.away
             score = partial(far.score_matrix, batch.matrix) if isinstance(far, FarScorer) else None
         elif len(batch.matrix) > _MOST_IN_LOOP:
+            begun = current_clock().monotonic()
             score = await asyncio.to_thread(_attempted, score)
+            before = current_clock().monotonic() - begun
         if all(each.only_for for each in lacks):
-            return await decider.score_as_one(batch.id, rows, score)
+            return await decider.score_as_one(batch.id, rows, score, before=before)
         # a challenger that takes features which the batch has not is not asked, and a shadow could
         # not score it either: the batch is no part of the comparison
-        scored = await decider.score_as_one(batch.id, rows, score, only_champion=True)
+        scored = await decider.score_as_one(
+            batch.id, rows, score, only_champion=True, before=before
+        )
         alone = {name: said for name, said in scored.fields.items() if name != "experiments"}
         return replace(scored, fields={**alone, "experiment": None})
 

@@ -22,9 +22,10 @@ from serving.lane.arms import Arms, Out
 from serving.lane.exchange import Answer, Asked, Receive, Send, send_answer
 from serving.lane.gate import gate_of
 from serving.lane.inputs import inputs_of
-from serving.lane.loading import load_decider, load_reader
+from serving.lane.loading import load_decider, load_model, load_reader
 from serving.lane.meters import Meters
 from serving.lane.table import LaneTable
+from serving.lane.warm import Warm
 from serving.lane.watching import Watch
 
 _PLAIN = b"text/plain; version=0.0.4; charset=utf-8"
@@ -63,6 +64,7 @@ class Member:
         self.users = 0
         """Requests under way, and those that wait for it to be loaded."""
         self._watch = Watch(table.endpoint)
+        self._warm = Warm(load_model)
         self._gate = gate_of(table.endpoint, table.notices)
         self._turn = turn
         self._one_at_a_time = asyncio.Lock()
@@ -131,6 +133,7 @@ class Member:
                 return
             app, self._app = self._app, None
             self.arms.close()
+            self._warm.close()
             await asyncio.to_thread(app.log.close)
 
     async def leave(self) -> None:
@@ -194,9 +197,15 @@ class Member:
 
     async def _follow(self, app: LaneApp, table: LaneTable) -> None:
         decider = await load_decider(
-            table, app.log, self._pending, arms=self.arms, meters=app.meters
+            table,
+            app.log,
+            self._pending,
+            arms=self.arms,
+            meters=app.meters,
+            warm=self._warm,
         )
         app.answer_with(decider)
+        self._warm.keep(table, decider.champion)
 
 
 def _require_possible(table: LaneTable) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.clock import current_clock
 from serving.lane.events import Events
+from serving.lane.guard_counts import GuardCounts
 from serving.lane.histogram import FINE_EDGES, SIZE_EDGES, STEP_EDGES, Histogram
 from serving.lane.window import Window
 
@@ -60,6 +61,7 @@ class Meters:
         self.fallbacks: Counter[tuple[str, str]] = Counter()  # challenger and why: decisions
         self.outcomes: Counter[str] = Counter()  # recorded, repeated, corrected, late
         self.breakers: dict[str, str] = {}  # challenger: state of its breaker
+        self.guards = GuardCounts()
         self.repeats = 0
         self.is_tracing = False  # whether requests may have a trace
         self.batch_sizes = Histogram(SIZE_EDGES)

@@ -17,7 +17,7 @@ from serving.lane.arms import Arms
 from serving.lane.busyness import Busyness
 from serving.lane.far_scorer import Ask
 from serving.lane.gate import gate_of
-from serving.lane.loading import load_decider
+from serving.lane.loading import load_decider, load_model
 from serving.lane.notices import (
     LaneNotice,
     lane_file,
@@ -29,6 +29,7 @@ from serving.lane.notices import (
 from serving.lane.ports import choosing_ports, forget_left
 from serving.lane.server import LaneServer
 from serving.lane.table import LaneTable
+from serving.lane.warm import Warm
 from serving.tls import lane_tls, server_context
 
 _WATCH_SECONDS = 0.5
@@ -53,6 +54,7 @@ class LaneReplica:
         self._arms = Arms(on_out=lambda _: self._tell())
         self._busyness = Busyness(lambda busy: self._tell(busy=busy))
         self._leaving: asyncio.Task[None] | None = None
+        self._warm = Warm(load_model)
 
     async def take(self, document: dict[str, Any]) -> None:
         """Switch to a table; one that cannot be loaded leaves what answers now in place.
@@ -80,11 +82,13 @@ class LaneReplica:
                 arms=self._arms,
                 meters=app.meters,
                 ask=self._ask,
+                warm=self._warm,
             )
         except Exception as error:  # whatever it is: Serve would end a replica that raises it
             await self._refuse(table, error)
             return
         app.answer_with(decider)
+        self._warm.keep(table, decider.champion)
         # listening only now: it may share the port of the one that it replaces, which answers
         self._listen(table)
         self._table = table
@@ -109,6 +113,7 @@ class LaneReplica:
                 busy_seconds=BUSY_SECONDS,
             )
         self._arms.close()
+        self._warm.close()
         if self._app is not None:
             await asyncio.to_thread(self._app.watch.close)
         if self._decisions is not None:

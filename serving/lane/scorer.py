@@ -45,7 +45,9 @@ class ScorerReplica:
         self._hop = table.hop or self._hop
         shares = {} if table.traffic is None else table.traffic.shares()
         rivals = [each.model for each in table.compared if each.model.ref in shares]
-        self._wanted = (table.champion, *rivals)
+        # the champion before is kept, so that a rollback waits for no model
+        before = () if table.previous is None else (table.previous,)
+        self._wanted = tuple(dict.fromkeys((table.champion, *rivals, *before)))
         for served in self._wanted:
             told = await self._model(served).ask(None)
             if "error" in told:

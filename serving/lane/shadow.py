@@ -14,6 +14,8 @@ from typing import Any
 
 from headrace.decisions.log_writer import LogWriter
 from serving.lane.bandit_thread import BanditThread, sampled
+from serving.lane.guard_counts import GuardCounts
+from serving.lane.guard_notice import GuardTeller
 from serving.lane.notices import ShadowNotice, shadow_file, write_notice
 from serving.lane.shadow_thread import ShadowThread, followed
 from serving.lane.table import LaneTable
@@ -32,11 +34,14 @@ class ShadowReplica:
         self._opening = threading.Lock()
         self._told: ShadowNotice | None = None
         self._teller: asyncio.Task[None] | None = None
+        self._guards = GuardCounts()
+        self._guard_teller = GuardTeller(self._guards, "shadow")
 
     async def take(self, document: dict[str, Any]) -> None:
         """Follow a table: what stands in it as before goes on, the rest ends or begins."""
         table = LaneTable.from_json(document)
         self._table = table
+        self._guard_teller.follow(table)
         threads = {}
         for rival in table.compared:
             running = self._threads.pop(rival.experiment, None)
@@ -44,7 +49,10 @@ class ShadowReplica:
                 running.end()
                 running = None
             threads[rival.experiment] = running or ShadowThread(
-                table, rival, lambda: self._opened(table.log)
+                table,
+                rival,
+                lambda: self._opened(table.log),
+                tally=self._guards.of(table.guards, rival.model.ref),
             )
         for gone in self._threads.values():
             gone.end()
@@ -79,6 +87,7 @@ class ShadowReplica:
             self._teller.cancel()
             await asyncio.gather(self._teller, return_exceptions=True)
         have_ended = all(thread.join(0) for thread in running)
+        self._guard_teller.tell()
         if have_ended and self._log is not None:
             self._log.close()
         return have_ended
@@ -102,6 +111,7 @@ class ShadowReplica:
         while True:
             await asyncio.sleep(_TELL_SECONDS)
             self._tell()
+            self._guard_teller.tell()
 
     def _tell(self) -> None:
         assert self._table is not None  # noqa: S101  it was taken before

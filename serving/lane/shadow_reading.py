@@ -9,6 +9,7 @@ from typing import Any
 from headrace.decisions.excerpts import Excerpts
 
 Document = Mapping[str, Any]
+_ASKED_IN_VAIN = ("error", "timeout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +19,14 @@ class Alike:
     Args:
         columns: What the log has for the names.
         answered: The model.
+        failed: The model whose they were and that failed to answer them; None for none.
         ids: Of each decision.
         rows: The features of each.
     """
 
     columns: int
     answered: str
+    failed: str | None = None
     ids: list[str] = field(default_factory=list)
     rows: list[Sequence[Any]] = field(default_factory=list)
 
@@ -46,18 +49,20 @@ class Members:
             payloads: Decisions as they lie in the log.
             documents: Further decisions.
         """
-        found: dict[tuple[int, str], Alike] = {}
+        found: dict[tuple[int, str, str | None], Alike] = {}
         groups: list[tuple[Document, Sequence[Document]]] = [*self._excerpts.of(payloads)]
         groups += [(document, [document]) for document in documents]
         for said, decisions in groups:
             if not _belongs(said, self._experiment):
                 continue
             model = said["model"]
+            failed = said.get("assigned") if said.get("fallback") in _ASKED_IN_VAIN else None
             for decision in decisions:
                 columns = decision["columns"]
-                alike = found.get((columns, model))
+                alike = found.get((columns, model, failed))
                 if alike is None:
-                    alike = found[columns, model] = Alike(columns=columns, answered=model)
+                    alike = Alike(columns=columns, answered=model, failed=failed)
+                    found[columns, model, failed] = alike
                 alike.ids.append(decision["id"])
                 alike.rows.append(decision["features"])
         return list(found.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from operator import itemgetter
 from typing import Any
 
@@ -21,12 +22,16 @@ class Said:
     Args:
         records: For the log; one may hold many scores.
         scored: Of how many decisions.
-        failed: On how many of these the model failed.
+        failed: On how many of these the model failed, or said what is no number.
+        seconds: What each took, on average.
+        is_new: Whether the model was not asked for these before, when they were decided.
     """
 
     records: list[Document]
     scored: int
     failed: int
+    seconds: float
+    is_new: bool = True
 
 
 def shadow_records(alike: Alike, model: Loaded, *, experiment: str, names: Sequence[str]) -> Said:
@@ -41,28 +46,32 @@ def shadow_records(alike: Alike, model: Loaded, *, experiment: str, names: Seque
     clock = current_clock()
     begun = clock.monotonic()
     scores: list[float] | None = None
+    failed = 0
     alone: list[Document] = []
     try:
         scores = _scores(alike.rows, model, names)
     except Exception:
         alone = [_alone(row, model, names) for row in alike.rows]
     ids = alike.ids
+    seconds = (clock.monotonic() - begun) / len(ids)
     shared = {
         "logged": clock.now_us(),
         "model": model.ref,
         "experiment": experiment,
-        "ms": round((clock.monotonic() - begun) * 1000 / len(ids), 4),
+        "ms": round(seconds * 1000, 4),
     }
     if scores is not None:  # a record for each would cost more than scoring it
         together = {"kind": "scores", "rows": len(ids), "id": ids[0], **shared}
         together |= {"ids": ids, "scores": scores}
-        return Said(records=[together], scored=len(ids), failed=0)
+        if not all(map(isfinite, scores)):
+            failed = sum(not isfinite(score) for score in scores)
+        return Said(records=[together], scored=len(ids), failed=failed, seconds=seconds)
     records = [
         {"kind": "shadow", "id": name, **shared, **said}
         for name, said in zip(ids, alone, strict=True)
     ]
-    failed = sum("error" in record for record in records)
-    return Said(records=records, scored=len(ids), failed=failed)
+    failed = sum("error" in said or not isfinite(said["score"]) for said in alone)
+    return Said(records=records, scored=len(ids), failed=failed, seconds=seconds)
 
 
 def _alone(row: Sequence[Any], model: Loaded, names: Sequence[str]) -> Document:

@@ -8,13 +8,14 @@ counts them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from headrace.decisions import Position, Tail, load_cursor, save_cursor
 from headrace.decisions.log_writer import LogWriter
+from serving.lane.guard_counts import GuardTally
 from serving.lane.loaded import Loaded
 from serving.lane.loading import load_model
 from serving.lane.notices import ShadowFigures
@@ -66,6 +67,7 @@ class Shadow:
         log: Where scores go; others may write there too.
         most_behind: Bytes of the log that it may be behind.
         figures: What it counted until now, if it did.
+        tally: Counts its scores for guardrails; nobody by default.
 
     Raises:
         HeadraceError: The challenger cannot be loaded, or the log cannot be read.
@@ -79,6 +81,7 @@ class Shadow:
         *,
         most_behind: int = MOST_BEHIND,
         figures: ShadowFigures | None = None,
+        tally: GuardTally | None = None,
     ) -> None:
         self._folder = table.log
         self._experiment = rival.experiment
@@ -92,6 +95,7 @@ class Shadow:
         self._tail = unread(table.log, rival.experiment)
         self._unsaved: _Step | None = None
         self._is_scoring = False
+        self._tally = tally
         self.figures = figures or ShadowFigures(model=rival.model.ref, experiment=rival.experiment)
 
     def step(self, *, still: Callable[[], bool] = lambda: True) -> int:
@@ -121,6 +125,7 @@ class Shadow:
             save_cursor(self._folder, self._cursor, found.position)
             self._is_scoring = bool(records)
         self._unsaved = None
+        self._count(found.said)
         told = self.figures
         self.figures = replace(
             told,
@@ -168,6 +173,15 @@ class Shadow:
                 break
         return _Step(read=read, said=said, mirrored=mirrored, dropped=dropped, position=position)
 
+    def _count(self, said: Iterable[Said]) -> None:
+        """Count for guardrails what is logged; scores of one call took the same time each."""
+        if self._tally is not None:
+            for each in said:
+                if not each.is_new:  # the lane has counted these: a row that fails, fails again
+                    continue
+                self._tally.answered(each.scored - each.failed, each.seconds)
+                self._tally.failed(each.failed)
+
     def _score(self, alike: Alike, said: list[Said], mirrored: list[Said]) -> None:
         """Add what the challenger says of decisions, or the champion of those it answered."""
         names = self._tail.names(alike.columns)
@@ -177,7 +191,8 @@ class Shadow:
             if self._champion is None:
                 self._champion = load_model(self._served_champion)
             model, answers = self._champion, mirrored
-        answers.append(shadow_records(alike, model, experiment=self._experiment, names=names))
+        found = shadow_records(alike, model, experiment=self._experiment, names=names)
+        answers.append(replace(found, is_new=alike.failed != model.ref))
 
 
 def unread(folder: Path, experiment: str) -> Tail:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from headrace.clock import SystemClock, from_us
 from headrace.decisions.log_writer import LogWriter
 from headrace.errors import HeadraceError
+from serving.lane.guard_counts import GuardTally
 from serving.lane.notices import ShadowFigures
 from serving.lane.shadow_step import MOST_BEHIND, Shadow
 from serving.lane.table import Compared, LaneTable
@@ -36,6 +37,7 @@ class ShadowThread:
         open_log: Returns where scores go; may raise, and is asked again then.
         most_behind: Bytes of the log that it may be behind.
         stuck_seconds: After how long in one step it is said that it is stuck.
+        tally: Counts its scores for guardrails; nobody by default.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class ShadowThread:
         *,
         most_behind: int = MOST_BEHIND,
         stuck_seconds: float = _STUCK_SECONDS,
+        tally: GuardTally | None = None,
     ) -> None:
         self.follows = followed(table, rival)
         self._table, self._rival = table, rival
         self._open_log = open_log
         self._most_behind = most_behind
         self._stuck_seconds = stuck_seconds
+        self._tally = tally
         self._clock = SystemClock()
         self._ends = threading.Event()
         self._shadow: Shadow | None = None
@@ -95,6 +99,7 @@ class ShadowThread:
                     log,
                     most_behind=self._most_behind,
                     figures=replace(self._figures, behind=0),
+                    tally=self._tally,
                 )
                 self._follow(self._shadow)
             except Exception as error:  # whatever it is, others go on and this one tries again

@@ -63,6 +63,21 @@ class Hop:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Guarded:
+    """This is a model whose failures and slow answers are counted, for the rule's guardrails.
+
+    Args:
+        model: Which version it is, "name/3".
+        experiment: Under which id: that of the comparison, or of the champion's reign.
+        limits_ms: Answers that take longer than each of these are counted, in milliseconds.
+    """
+
+    model: str
+    experiment: str
+    limits_ms: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaneTable:
     """This is what one endpoint answers with, at one generation.
 
@@ -92,6 +107,9 @@ class LaneTable:
         code: Digest of the code that the replicas run; another one replaces them, one by one.
         replicas: The least and the most processes that answer.
         shared: Whether the lane is in one process with others that are asked rarely.
+        previous: The champion before the last promotion, which stays in memory so that a rollback
+            loads nothing; None where there is nothing to go back to.
+        guards: The models that are counted for guardrails.
     """
 
     endpoint: str
@@ -117,6 +135,8 @@ class LaneTable:
     code: str = ""
     replicas: tuple[int, int] = (1, 1)
     shared: bool = False
+    previous: Served | None = None
+    guards: tuple[Guarded, ...] = ()
 
     @property
     def app(self) -> str:
@@ -157,6 +177,8 @@ class LaneTable:
             "code": self.code,
             "replicas": list(self.replicas),
             "shared": self.shared,
+            "previous": None if self.previous is None else _served_json(self.previous),
+            "guards": [[each.model, each.experiment, [*each.limits_ms]] for each in self.guards],
         }
 
     @classmethod
@@ -188,6 +210,11 @@ class LaneTable:
             code=data["code"],
             replicas=(least, most),
             shared=data["shared"],
+            previous=None if data["previous"] is None else _served(data["previous"]),
+            guards=tuple(
+                Guarded(model=model, experiment=experiment, limits_ms=tuple(limits))
+                for model, experiment, limits in data["guards"]
+            ),
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from headrace.settings import settings
 from serving.lane.events import Events
+from serving.lane.guard_notice import GuardTeller
 from serving.lane.meters import Meters
 from serving.lane.siblings import Siblings
 from serving.lane.tracing import Tracing
@@ -30,6 +31,7 @@ class Watch:
         events = Events(endpoint, file, slow_seconds=of.slow_answer_ms / 1000)
         self.meters = Meters(endpoint, events)
         self.siblings = Siblings(self.meters)
+        self.guards = GuardTeller(self.meters.guards, "answers")
         self.tracing: Tracing | None = None
         if of.otlp_endpoint is not None:
             self.tracing = Tracing(endpoint, of.otlp_endpoint, of.trace_ratio)
@@ -46,10 +48,13 @@ class Watch:
             challengers=[each.model.ref for each in table.compared] or None,
         )
         self.siblings.follow(table)
+        self.guards.follow(table)
+        self.guards.keep_telling()
 
     def close(self) -> None:
         """Write and send what is left, when the replica ends."""
         self.siblings.leave()
+        self.guards.tell()
         self.meters.events.finish()
         if self.tracing is not None:
             self.tracing.close()

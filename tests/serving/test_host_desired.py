@@ -182,9 +182,9 @@ def test_the_history_that_lanes_show_is_newest_first_and_bounded(
     for number in range(60):
         endpoints.change("minutes", "redeploy", generation=None, reason=f"number {number}")
 
-    write_history(tmp_path, "minutes", endpoints.history("minutes"), {"action": "hold"})
+    write_history(tmp_path, "minutes", endpoints.history("minutes"), [{"action": "hold"}])
 
     told = json.loads(history_file(tmp_path, "minutes").read_text())
-    assert (told["generation"], told["verdict"]) == (61, {"action": "hold"})
+    assert (told["generation"], told["verdicts"]) == (61, [{"action": "hold"}])
     assert [c["reason"] for c in told["changes"]] == [f"number {n}" for n in range(59, 9, -1)]
     assert told["changes"][0]["champion"] == "minutes/1"

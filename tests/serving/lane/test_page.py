@@ -156,6 +156,42 @@ def test_a_lane_that_starts_has_a_page_that_says_so(start_lane, table, tmp_path:
     assert "The endpoint is starting; no model is loaded." in document
 
 
+def told_verdict(**more: Any) -> dict[str, Any]:
+    """What the host leaves of a verdict over 24 days."""
+    days = [f"2026-03-{day:02}T00:00:00+00:00" for day in range(1, 25)]
+    bounds = [
+        {"start": day, "mean": 0.01, "lower": -0.03 + 0.001 * place, "log_e": 0.1 * place}
+        for place, day in enumerate(days)
+        if place >= 19
+    ]
+    failed = {"name": "challenger is better", "state": "failed", "action": "hold"}
+    return {
+        "number": 7,
+        "at": "2026-03-25T08:00:00+00:00",
+        "actor": "rollout",
+        "model": CHALLENGER,
+        "champion": "flight_delay/1",
+        "experiment": "1-against-2",
+        "stage": "shadow",
+        "action": "hold",
+        "share": None,
+        "rule": "delay-v1",
+        "metric": "log_loss",
+        "block": "day",
+        "alpha": 0.025,
+        "needed": 3.6889,
+        "checks": [failed | {"sentence": "Over days, the bound is not above 0."}],
+        "blocks": [
+            {"start": day, "z": 0.01 + 0.05 * (place % 3 - 1)} for place, day in enumerate(days)
+        ],
+        "bounds": bounds,
+        "crossed": None,
+        "requests": 166_668,
+        "effective": 2801.4,
+        "expected": "Some 31 more days, about 2026-04-25.",
+    } | more
+
+
 def hostile_figures() -> dict[str, Any]:
     shadow = {"scored": 1, "failed": 1, "dropped": 0, "behind": 0, "message": HOSTILE}
     return {
@@ -171,6 +207,7 @@ def hostile_figures() -> dict[str, Any]:
         "in_flight": 0, "requests": [], "refusals": {HOSTILE: 1}, "decisions": {HOSTILE: 1},
         "repeated": 0, "fallbacks": [{"model": HOSTILE, "reason": HOSTILE, "count": 1}],
         "outcomes": {HOSTILE: 1}, "log": {"decisions": 1, "outcomes": 1, "bytes": 1},
+        "verdicts": [told_verdict(model=HOSTILE, rule=HOSTILE, actor=HOSTILE, expected=HOSTILE)],
         "changes": [dict.fromkeys(("at", "generation", "action", "actor", "reason", "champion",
                                    "challenger"), HOSTILE)],
     }  # fmt: skip
@@ -360,3 +397,86 @@ def test_one_replica_shows_the_sum_of_all_that_live(
     assert third.decide().status == 200
     assert str(together["replicas"][1]) not in left
     assert (alone["decisions"], alone["replicas"]) == ({"flight_delay/1": 3}, [alone["pid"]])
+
+
+def drawn(**more: Any) -> Read:
+    written = sections(hostile_figures() | {"verdicts": [told_verdict(**more)]})
+    return Read(str(written["evidence"]))
+
+
+def test_the_evidence_on_a_challenger_is_drawn_told_and_expected():
+    read = drawn()
+
+    (chart,) = (found for tag, found in read.elements if tag == "svg")
+    text = read.texts["evidence"]
+    assert chart["aria-label"] == (
+        "Advantage of the challenger over 24 days: its mean is 0.01, and the lower confidence "
+        "bound -0.007 is not above 0."
+    )
+    assert sum(tag == "circle" for tag, _ in read.elements) == 24
+    for told in (
+        "flight_delay/2 is held",
+        "Rule 'delay-v1', verdict 7 of",
+        "Days 24",
+        "Evidence (log) 2.30 of 3.69",
+        "Decisions 166,668",
+        "Worth, independent about 2,801",
+        "Some 31 more days, about 2026-04-25.",
+        "challenger is better no Over days, the bound is not above 0.",
+    ):
+        assert told in text
+
+
+@pytest.mark.parametrize(
+    ("stage", "action", "said"),
+    [
+        ("shadow", "ramp", "flight_delay/2 may answer more"),
+        ("traffic", "rollback", "flight_delay/2 is to go"),
+        ("traffic", "invalidate", "The evidence on flight_delay/2 is thrown away"),
+        ("watch", "hold", "flight_delay/1 is watched; flight_delay/2 is ready to take over again"),
+        ("watch", "promote", "flight_delay/1 has proved itself against flight_delay/2"),
+        ("watch", "rollback", "flight_delay/1 is to go: flight_delay/2 takes over again"),
+    ],
+)
+def test_the_headline_says_what_a_verdict_means_at_its_stage(stage, action, said):
+    assert said in drawn(stage=stage, action=action).texts["evidence"]
+
+
+def test_the_zero_line_and_every_bound_are_within_the_drawing():
+    far = [
+        {"start": f"2026-03-{n + 1:02}T00:00:00+00:00", "z": 100.0 if n == 3 else 0.01}
+        for n in range(24)
+    ]
+    read = drawn(blocks=far)
+
+    lines = [found for tag, found in read.elements if tag == "line"]
+    heights = [float(found["cy"] or -1) for tag, found in read.elements if tag == "circle"]
+    assert all(0 <= float(line["y1"] or -1) <= 150 for line in lines)
+    assert all(0 <= height <= 150 for height in heights)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"blocks": [], "bounds": []}, id="no block yet"),
+        pytest.param({"blocks": [{"start": None, "z": None}]}, id="no block with a figure"),
+        pytest.param({"bounds": [{"start": "x", "mean": None, "lower": None}]}, id="no bound"),
+        pytest.param({"blocks": [{"z": "much"}], "requests": "many"}, id="no numbers"),
+        pytest.param(dict.fromkeys(told_verdict()), id="nothing at all"),
+    ],
+)
+def test_a_verdict_that_lacks_figures_is_shown_without_them(more):
+    assert "evidence" in drawn(**more).texts
+
+
+def test_a_verdict_on_another_experiment_is_not_shown(start_lane, table):
+    chosen = replace(table(), experiment="1-against-2", challenger=None)
+    write_history(chosen.notices, change(1, "flight_delay/1", "first"))
+    file = chosen.notices / "flight_delay.history.json"
+    told = json.loads(file.read_text()) | {"verdicts": [told_verdict(experiment="another")]}
+    file.write_text(json.dumps(told))
+
+    lane = start_lane(replace(chosen, experiment=None))
+
+    _, _, answer = fetched(lane, f"{OWN}/stats")
+    assert json.loads(answer)["verdicts"] == []
