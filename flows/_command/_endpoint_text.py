@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from textwrap import indent
 from typing import Any
 
 from flows._command import _screen
+from flows._command._endpoint_evidence import write_evidence
 from headrace.errors import HeadraceError
 from headrace.settings import settings
 from serving.endpoints import Change, Endpoints, EndpointSpec, Judgement, Lane
@@ -28,7 +29,7 @@ class Shown:
         lane: How its process was last seen; None if it never was.
         is_served: Whether the serving host runs; a lane without one is a memory.
         shadow: What the shadow's process says of itself; None without one.
-        judgement: The newest verdict on the present experiment; None without one.
+        judged: Challenger to the newest verdict on it, where there is one.
         history: Its changes, oldest first.
     """
 
@@ -37,7 +38,7 @@ class Shown:
     lane: Lane | None
     is_served: bool
     shadow: ShadowNotice | None
-    judgement: Judgement | None
+    judged: Mapping[str, Judgement]
     history: Sequence[Change]
 
     @classmethod
@@ -48,14 +49,18 @@ class Shown:
             UnknownNameError: There is no such endpoint.
         """
         route, is_served = endpoints.route(name), is_up()
-        judged = endpoints.judgements(name, route.experiment) if route.experiment else []
+        judged = {
+            rival.model: verdicts[0]
+            for rival in route.rivals
+            if (verdicts := endpoints.judgements(name, rival.experiment, last=1))
+        }
         return cls(
             route=route,
             spec=endpoints.spec(name),
             lane=endpoints.lane(name),
             is_served=is_served,
             shadow=read_shadow(notices_folder(settings()), name) if is_served else None,
-            judgement=judged[0] if judged else None,
+            judged=judged,
             history=endpoints.history(name),
         )
 
@@ -82,7 +87,10 @@ class Shown:
             "spec": self.spec.to_json(),
             "lane": None if self.lane is None else asdict(self.lane),
             "shadow": None if self.shadow is None else asdict(self.shadow),
-            "verdict": None if self.judgement is None else asdict(self.judgement),
+            "verdict": asdict(first)
+            if (first := self.judged.get(self.route.challenger or ""))
+            else None,
+            "verdicts": {model: asdict(each) for model, each in self.judged.items()},
             "history": changes,
         }
 
@@ -117,9 +125,7 @@ def write_list(found: Sequence[Shown]) -> None:
 def write_endpoint(shown: Shown) -> None:
     """Write all that is known of an endpoint."""
     _write_route(shown)
-    if shown.judgement is not None:
-        _screen.write()
-        _write_judgement(shown.judgement)
+    write_evidence(shown.judged)
     _screen.write()
     _screen.write("History:")
     write_history(shown.history)
@@ -132,8 +138,12 @@ def _write_route(shown: Shown) -> None:
     route, spec = shown.route, shown.spec
     _screen.write(f"{route.endpoint}: {route.champion} answers")
     shares = {} if route.traffic is None else route.traffic.shares()
+    if route.held is not None:
+        _screen.write(f"  held         no rule promotes or ramps here: {route.held}")
     for rival in route.rivals:
         does = f"answers {shares[rival.model]:.4g}" if rival.model in shares else "in shadow"
+        if rival == route.watched:
+            does = "watches the promotion from shadow"
         _screen.write(f"  challenger   {rival.model} {does}, experiment {rival.experiment}")
     if route.traffic is not None:
         unit = ", ".join(route.traffic.unit)
@@ -192,17 +202,6 @@ def _write_lane(shown: Shown) -> None:
         )
         if each.message:
             _screen.write(indent(each.message, " " * 15))
-
-
-def _write_judgement(judgement: Judgement) -> None:
-    from serving.judge import replay
-
-    _screen.write(f"Verdict of {judgement.at:%Y-%m-%d %H:%M:%S} UTC, for {judgement.actor}:")
-    try:
-        said = replay(judgement.trace).prose()
-    except HeadraceError as error:
-        said = f"It cannot be judged again. {error}"
-    _screen.write(indent(said, "  "))
 
 
 def write_history(history: Sequence[Change]) -> None:

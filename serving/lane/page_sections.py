@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from serving.lane.page_chart import traffic_chart
+from serving.lane.page_evidence import evidence
 from serving.lane.page_standing import Figures, answers, changes, compared
 from serving.lane.page_text import Markup, element, facts, section, size, table
 
@@ -25,6 +26,7 @@ def sections(figures: Figures) -> dict[str, Markup]:
     written = {
         "answers": answers(figures),
         "compared": compared(figures),
+        "evidence": evidence(figures),
         "traffic": _traffic(figures),
         "latency": _latency(figures),
         "trouble": _trouble(figures),

@@ -51,6 +51,7 @@ def stats_of(lane: LaneApp) -> dict[str, Any]:
         "fallbacks": _split(summed.fallbacks, "model", "reason"),
         "outcomes": summed.outcomes,
         "log": asdict(log),
+        "verdicts": [],
         "changes": [],
     }
     if lane.decider is not None:
@@ -62,6 +63,8 @@ def _standing(decider: Decider, breakers: Mapping[str, str]) -> dict[str, Any]:
     """Return what a lane answers with, and how it came to that."""
     table, champion = decider.table, decider.champion
     changes = read_history(table.notices, table.endpoint)
+    verdicts = read_history(table.notices, table.endpoint, "verdicts")
+    running = {each.experiment for each in table.compared}
     shares = table.traffic.shares() if table.traffic is not None else {}
     notice = read_shadow(table.notices, table.endpoint)
     figures = {} if notice is None else {each.model: each for each in notice.figures}
@@ -86,14 +89,21 @@ def _standing(decider: Decider, breakers: Mapping[str, str]) -> dict[str, Any]:
         "traffic": None
         if table.traffic is None
         else {"design": table.traffic.design, "unit": list(table.traffic.unit)},
+        "verdicts": [each for each in verdicts if each.get("experiment") in running],
         "changes": changes,
     }
 
 
-def read_history(folder: Path, endpoint: str) -> list[dict[str, Any]]:
-    """Return an endpoint's changes as the serving host wrote them down, the newest first."""
+def read_history(folder: Path, endpoint: str, what: str = "changes") -> list[dict[str, Any]]:
+    """Return what the serving host wrote down of an endpoint, the newest first.
+
+    Args:
+        folder: Where notices lie.
+        endpoint: The endpoint.
+        what: "changes" of its route, or "verdicts" on its challengers.
+    """
     try:
-        told = orjson.loads((folder / f"{endpoint}.history.json").read_bytes())["changes"]
+        told = orjson.loads((folder / f"{endpoint}.history.json").read_bytes())[what]
     except (OSError, ValueError, KeyError, TypeError):  # the host has not written it yet
         return []
     return [each for each in told if isinstance(each, dict)] if isinstance(told, list) else []

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,18 @@ import pytest
 
 from headrace.settings import using_settings
 from operators.bundle import write_bundle
+from serving._endpoint_records import Judgement
+from serving._evidence_document import Block, DesignEffect, Evidence, Totals
 from serving._request_errors import RequestError
+from serving.judge import judge
 from serving.lane.notices import ShadowFigures, ShadowNotice, shadow_file, write_notice
+from serving.rollout.shown import shown_of
+from serving.rule import Rule
 from serving.traffic import Span, Traffic
 
 Shot = Callable[[str], None]
 CHALLENGER = "flight_delay/2"
+SUMMED = ("decisions", "labelled", "censored", "paired", "shadow_errors", "shadow_missing")
 CHANGED = "was => document.querySelector('#decisions').innerText.split(/\\s+/).join(' ') !== was"
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> agreed with operations"
 
@@ -102,7 +109,41 @@ def _write_history(folder: Path) -> None:
         }
         for generation, at, action, actor, reason, challenger in rows
     ]  # fmt: skip
-    (folder / "flight_delay.history.json").write_text(json.dumps({"changes": changes}))
+    told = {"changes": changes, "verdicts": [_verdict()]}
+    (folder / "flight_delay.history.json").write_text(json.dumps(told))
+
+
+def _verdict() -> dict[str, Any]:
+    """What the host leaves of a verdict: the judge's, on 34 days that are worse and better."""
+    rule = Rule(name="delay-v2", metric="log_loss", label_window_hours=48.0)
+    luck = random.Random(3)  # noqa: S311
+    start = datetime(2026, 2, 1, tzinfo=UTC)
+    blocks = []
+    for day in range(34):
+        ours = luck.uniform(0.4, 0.5)
+        theirs = ours - luck.gauss(0.001, 0.011)
+        counts = {"decisions": 1500, "labelled": 1490, "censored": 10, "paired": 1488}
+        blocks.append(
+            Block(
+                start=start + timedelta(days=day), **counts, shadow_errors=0, shadow_missing=2,
+                champion_loss=ours, challenger_loss=theirs, z=ours - theirs,
+            )
+        )  # fmt: skip
+    sums = {name: sum(getattr(b, name) for b in blocks) for name in SUMMED}
+    ends = start + timedelta(days=37)
+    evidence = Evidence(
+        experiment="1-against-2", endpoint="flight_delay", champion="flight_delay/1",
+        challenger=CHALLENGER, rule=rule.hash, as_of=ends, newest=start + timedelta(days=33),
+        blocks=tuple(blocks), design=DesignEffect(
+            requests=sums["paired"], effective=842.0, request_z=9.1, block_z=1.4
+        ),
+        totals=Totals(
+            **sums, unusable=0, waiting=2_210, shadow_tried=51_204, shadow_failed=3, mixed=0
+        ),
+    )  # fmt: skip
+    trace = judge(rule, evidence).trace()
+    judgement = Judgement(number=12, endpoint="flight_delay", at=ends, actor="ann", trace=trace)
+    return shown_of(judgement, CHALLENGER)
 
 
 class Client:
@@ -154,6 +195,8 @@ def test_the_page_shows_who_answers_and_goes_on_showing_what_happens(
     assert "flight_delay/1" in _text(page, "answers")
     assert "2026-03-01 17:00:03 UTC" in _text(page, "answers")
     assert "20.00% of the traffic closed 51,204 3 0 18.4 kB" in _text(page, "compared")
+    assert "flight_delay/2 is held" in _text(page, "evidence")
+    assert page.get_by_role("img", name="Advantage of the challenger over 34 days").count() == 1
     assert "agreed with operations" in _text(page, "changes")
     before = _text(page, "decisions")
     page.wait_for_function(CHANGED, arg=before)

@@ -23,7 +23,7 @@ function held() {
   return focused && figures.contains(focused) ? focused.closest("[aria-label]") : null;
 }
 
-function replace(id, html) {
+function replace(id, html, before) {
   if (shown.get(id) === html) {
     return;
   }
@@ -33,7 +33,8 @@ function replace(id, html) {
   const section = made.content.firstElementChild;
   const old = document.getElementById(id);
   if (!old) {
-    figures.append(section);
+    // in its place: after the section that is before it
+    before ? before.after(section) : figures.prepend(section);
     return;
   }
   const focused = held();
@@ -83,8 +84,14 @@ async function load() {
     say("Paused while text is selected.");
     return true;
   }
+  let before = null;
   for (const [id, html] of Object.entries(sections)) {
-    replace(id, html);
+    replace(id, html, before);
+    before = document.getElementById(id);
+  }
+  for (const gone of [...figures.children].filter((each) => !(each.id in sections))) {
+    shown.delete(gone.id);
+    gone.remove();
   }
   say("Live: every 2 seconds.");
   return true;
