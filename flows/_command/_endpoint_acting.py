@@ -11,6 +11,7 @@ from flows._command import _screen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from headrace.recording import Event
     from serving.endpoints import Action, Endpoints
     from serving.routing import Route
 
@@ -45,7 +46,7 @@ def act(
 
     from serving.acting import AliasesBehindError
     from serving.acting import act as change
-    from serving.hosted import is_up
+    from serving.change_events import change_event
 
     name, began, warning = looked_at.endpoint, time.monotonic(), None
     try:
@@ -64,12 +65,30 @@ def act(
     _screen.write(_done(action, looked_at, route, challenger))
     if warning is not None:
         typer.echo(f"Warning: {warning}", err=True)
-    _announce(action, looked_at, route)
+    tell(change_event(action, looked_at, route))
+    wait_applied(endpoints, route, began)
+
+
+def wait_applied(endpoints: Endpoints, route: Route, began: float) -> None:
+    """Wait until requests are answered as a route says, and say so.
+
+    Args:
+        endpoints: Where endpoints are recorded.
+        route: The route since the change.
+        began: When the change was begun, by the monotonic clock, in seconds.
+
+    Raises:
+        ServiceError: The lane does not answer with it.
+    """
+    import time
+
+    from serving.hosted import is_up
+
     if not is_up():
         _screen.write("Nothing is served now; the change is recorded, for the next `headrace up`.")
         return
     lane = endpoints.wait_applied(
-        name, route.generation, timeout_seconds=_APPLIED_WITHIN_SECONDS, alive=is_up
+        route.endpoint, route.generation, timeout_seconds=_APPLIED_WITHIN_SECONDS, alive=is_up
     )
     _screen.write(f"Applied at {lane.url} after {time.monotonic() - began:.2f} s.")
 
@@ -87,6 +106,10 @@ def _done(action: Action, before: Route, after: Route, challenger: str | None) -
         return f"{who} {verb} {done}: {after.champion} answers at '{name}'."
     if action == "challenge":
         return f"{who} challenges {after.champion} at '{name}', in shadow."
+    if action == "hold":
+        return f"'{name}' is held: no rule promotes or ramps anything there. {after.held}"
+    if action == "release":
+        return f"'{name}' is released: rules promote and ramp again."
     if action == "redeploy":
         return f"The processes of '{name}' are replaced, one after the other."
     shares = {} if after.traffic is None else after.traffic.shares()
@@ -96,13 +119,11 @@ def _done(action: Action, before: Route, after: Route, challenger: str | None) -
     return f"Shares at '{name}': {dealt}, and {after.champion} the rest."
 
 
-def _announce(action: Action, before: Route, after: Route) -> None:
-    """Start the flows that wait for such a change; it stands, whoever hears of it."""
+def tell(event: Event) -> None:
+    """Start the flows that wait for an event; what happened stands, whoever hears of it."""
     from flows._events import emit_now
     from headrace.errors import ServiceError
-    from serving.change_events import change_event
 
-    event = change_event(action, before, after)
     try:
         emit_now(event.name, resource=event.resource, payload=event.payload)
     except ServiceError as error:

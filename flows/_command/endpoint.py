@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from flows._command import _endpoint_traffic, _screen
+from flows._command import _endpoint_ruling, _endpoint_traffic, _screen
 from flows._command._endpoint_acting import act
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from serving.endpoints import Endpoints
-    from serving.judge import Verdict
-    from serving.routing import Route
 
 _HELP = """See and change what endpoints answer with.
 
@@ -23,6 +16,7 @@ Example: headrace endpoint show flight_delay
 
 app = typer.Typer(no_args_is_help=True, help=_HELP)
 _endpoint_traffic.register(app)
+_endpoint_ruling.register(app)
 
 Name = Annotated[str, typer.Argument(help="The endpoint, such as flight_delay.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the history.")]
@@ -78,13 +72,14 @@ def promote(
     ] = False,
     reason: Reason = None,
 ) -> None:
-    """Let the challenger answer, if the newest verdict on it says so.
+    """Let the challenger answer, if the newest verdict on it says so and nobody holds it.
 
     Example: headrace endpoint promote flight_delay
     """
     from headrace.errors import ParameterError
     from serving import routing
     from serving.endpoints import Endpoints
+    from serving.rollout.standing import rule_of
 
     if force and not reason:
         raise ParameterError(
@@ -94,13 +89,16 @@ def promote(
     endpoints = Endpoints()
     route = endpoints.route(name)
     challenger = routing.promote(route, version).champion  # refuses where there is none
+    _endpoint_ruling.refuse_old_champion(endpoints, route, challenger)
     trace = endpoints.verdict(name, str(route.experiment_of(challenger)))
     if force:
-        act(endpoints, route, "promote", f"forced: {reason}", trace=trace, challenger=challenger)
-        return
-    verdict = _verdict_for_promotion(endpoints, route, challenger, trace)
-    why = reason or f"rule '{verdict.rule.name}' says promote"
-    act(endpoints, route, "promote", why, trace=trace, challenger=challenger)
+        why = f"forced: {reason}"
+    else:
+        rule = _endpoint_ruling.ruling_for_promotion(endpoints, route, challenger, trace)
+        why = reason or f"rule '{rule}' says promote"
+    declared = rule_of(endpoints, name)
+    watch = declared is not None and declared.watch is not None
+    act(endpoints, route, "promote", why, trace=trace, challenger=challenger, watch=watch)
 
 
 @app.command("rollback")
@@ -116,36 +114,3 @@ def rollback(name: Name, *, reason: Reason = None) -> None:
     withdraws = route.previous is None and route.challenger is not None
     why = reason or "asked for at the command line"
     act(endpoints, route, "withdraw" if withdraws else "rollback", why)
-
-
-def _verdict_for_promotion(
-    endpoints: Endpoints, route: Route, challenger: str, trace: Mapping[str, Any] | None
-) -> Verdict:
-    """Return the verdict that promotes the challenger, judged again from its trace."""
-    from textwrap import indent
-
-    from serving.judge import replay
-    from serving.routing import RoutingError
-    from serving.rule import Rule
-
-    force = f'`headrace endpoint promote {route.endpoint} --force --reason "…"`'
-    if trace is None:
-        raise RoutingError(
-            f"No verdict on {challenger} at the endpoint '{route.endpoint}' is recorded.",
-            remedy=f"Run the flow that judges it, or promote it without one: {force}.",
-        )
-    verdict = replay(trace)
-    rule = endpoints.spec(route.endpoint).rule
-    if rule is not None and Rule(**rule).hash != verdict.rule.hash:
-        raise RoutingError(
-            f"The newest verdict on {challenger} at the endpoint '{route.endpoint}' is by "
-            f"the rule '{verdict.rule.name}', which has changed since or is not the endpoint's.",
-            remedy=f"Run the flow that judges it again, or promote it without: {force}.",
-        )
-    if verdict.action != "promote":
-        raise RoutingError(
-            f"The newest verdict does not promote {challenger} at the endpoint "
-            f"'{route.endpoint}'.\n{indent(verdict.prose(), '  ')}",
-            remedy=f"Wait for a verdict that does, or promote it all the same: {force}.",
-        )
-    return verdict

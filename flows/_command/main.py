@@ -32,6 +32,7 @@ from flows._command import (
     plan,
     restore,
     resume,
+    rules,
     run,
     runs,
     status,
@@ -69,6 +70,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
 app.add_typer(features.app, name="features")
 app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(rules.app, name="rules")
 app.add_typer(clients.app, name="clients")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(store.app, name="store")

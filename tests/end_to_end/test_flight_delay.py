@@ -36,8 +36,8 @@ from operators.build import build
 from operators.compute_features import compute_features
 from operators.label_by_outcome import label_by_outcome
 from operators.scoring import load as load_scorer
-from serving.judge import replay as judge_again
 from serving.registry import Registry
+from serving.rollout.assess import replay as judge_again
 
 if TYPE_CHECKING:
     import pyarrow as pa

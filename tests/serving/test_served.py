@@ -45,11 +45,11 @@ from serving.client import Client
 from serving.deploy import deploy
 from serving.endpoints import Endpoints, Lane
 from serving.hosted import decisions_folder, is_up
-from serving.judge import replay as judge_again
 from serving.promote import promote
 from serving.register import register_challenger
 from serving.registry import Registry
 from serving.replay import replay
+from serving.rollout.assess import replay as judge_again
 from serving.rule import Rule
 
 ZONE = "America/New_York"
@@ -325,7 +325,7 @@ def test_what_was_held_and_of_which_nothing_was_logged_since_is_told_again(story
 def test_the_clearly_better_challenger_is_promoted_and_the_verdict_can_be_judged_again(story):
     promoted = of(story.promoted)
 
-    assert (promoted["action"], promoted["changed"]) == ("promote", True)
+    assert (promoted["action"], promoted["changed"]) == ("promote", True), promoted["why"]
     assert promoted["champion"] == story.models["right"]
     assert promoted["challenger"] is None
     again = judge_again(promoted["trace"])

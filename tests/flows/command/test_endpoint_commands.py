@@ -181,6 +181,7 @@ def test_endpoints_are_listed_with_who_answers(desk: Desk) -> None:
             "challenger": B,
             "experiment": desk.endpoints.route("flight_delay").experiment,
             "previous": None,
+            "held": None,
             "also": [],
             "traffic": None,
             "state": "not served",
