@@ -110,7 +110,8 @@ def _ever(harm: Vector, alpha: float) -> float:
     if harm.size < _FEWEST:
         return 1.0
     with np.errstate(all="ignore"):
-        log_e = float(block_sequence(harm, alpha=alpha, planned=2 * _FEWEST).log_e[-1])
+        found = block_sequence(harm, alpha=alpha, planned=2 * _FEWEST, effective=True)
+        log_e = float(found.log_e[-1])
     return min(1.0, math.exp(-log_e)) if math.isfinite(log_e) and log_e > 0 else 1.0
 
 

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from benchmarks._promotion_days import Requests, days_of
 from benchmarks._promotion_delays import delayed
 from benchmarks._promotion_looks import Share, at_any_look, goal, naive, proofs, seeds
-from benchmarks._promotion_nulls import DAYS, LOSSES, PROBABILITIES, alike_days, by_luck
+from benchmarks._promotion_nulls import DAYS, KEPT, LOSSES, PROBABILITIES, alike_days, by_luck
 from benchmarks._promotion_rulings import agreement
 
 
@@ -92,6 +92,6 @@ def test_seeds_are_fixed_or_of_the_commit_and_null() -> None:
 def test_kept_blocks_are_those_of_the_first_runs() -> None:
     days = by_luck(alike_days)(np.random.default_rng(6), 60)
 
-    assert len(days.blocks) == 20
+    assert len(days.blocks) == KEPT
     for run, blocks in enumerate(days.blocks):
         assert [block.z for block in blocks] == days.values[run].tolist()

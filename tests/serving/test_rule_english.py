@@ -241,8 +241,8 @@ def test_the_stages_are_said_in_their_order() -> None:
     assert said.splitlines()[-6:-2] == [
         "Before it answers anybody, logged decisions must say that it would have done no worse "
         "than what was logged, 0.05 times that conceded: by a cross-fitted, doubly robust "
-        "estimate, with scores from 0.5 on as one decision and those below as the other, at least 1,000 "
-        "effective decisions, and a chance of at most 0.05 to pass for one that is worse.",
+        "estimate, with scores from 0.5 on as one decision and those below as the other, at least "
+        "1,000 effective decisions, and a chance of at most 0.05 to pass for one that is worse.",
         "Once it is shown to work in shadow, it answers a share of the units made by 'customer': "
         "0.01, then 0.1, then all of them, which is the promotion. Each share stands for at least "
         "24 hours and 1,000 decisions that it answered. Where it has not answered within 50 ms, "
