@@ -48,7 +48,7 @@ def no_judgement(number: int) -> UnknownNameError:
     """Return the error for a number that no verdict has."""
     return UnknownNameError(
         f"There is no verdict number {number}.",
-        remedy="See the numbers with `headrace endpoint show`.",
+        remedy="See the numbers with `headrace rules list ENDPOINT`.",
     )
 
 

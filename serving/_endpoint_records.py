@@ -104,6 +104,7 @@ class Judgement:
     Args:
         number: Which one it is, counted over all endpoints; `headrace rules replay` takes it.
         endpoint: At which endpoint.
+        experiment: Id of the comparison.
         at: When it was said.
         actor: On whose behalf.
         trace: The verdict with its evidence, as JSON-like data.
@@ -111,6 +112,7 @@ class Judgement:
 
     number: int
     endpoint: str
+    experiment: str
     at: datetime
     actor: str
     trace: Mapping[str, Any]

@@ -90,16 +90,14 @@ def change_to(connection: Connection, name: str, generation: int) -> Change:
 
 
 def judgements(
-    connection: Connection, name: str, experiment: str, last: int | None = None
+    connection: Connection, name: str, experiment: str | None, last: int | None = None
 ) -> list[Judgement]:
-    """Return what the rule said of an experiment, newest first; of many, the `last` ones only."""
-    query = (
-        select(_verdict)
-        .where(_verdict.c.endpoint == name, _verdict.c.experiment == experiment)
-        .order_by(_verdict.c.number.desc())
-        .limit(last)
-    )
-    return [_judgement(row) for row in connection.execute(query)]
+    """Return what the rule said of an experiment, or of all with None; the newest first."""
+    query = select(_verdict).where(_verdict.c.endpoint == name)
+    if experiment is not None:
+        query = query.where(_verdict.c.experiment == experiment)
+    newest = query.order_by(_verdict.c.number.desc()).limit(last)
+    return [_judgement(row) for row in connection.execute(newest)]
 
 
 def judgement(connection: Connection, number: int) -> Judgement | None:
@@ -198,7 +196,12 @@ def signed() -> dict[str, Any]:
 
 def _judgement(row: Row[Any]) -> Judgement:
     return Judgement(
-        number=row.number, endpoint=row.endpoint, at=row.at, actor=row.actor, trace=row.trace
+        number=row.number,
+        endpoint=row.endpoint,
+        experiment=row.experiment,
+        at=row.at,
+        actor=row.actor,
+        trace=row.trace,
     )
 
 

@@ -149,6 +149,16 @@ class Endpoints:
             raise no_judgement(number)
         return found
 
+    def verdicts(self, name: str, *, last: int) -> list[Judgement]:
+        """Return the newest judgements of all experiments of an endpoint, newest first.
+
+        Raises:
+            UnknownNameError: There is no such endpoint.
+        """
+        with self._database.reading() as connection:
+            rows.row_of(connection, name)
+            return rows.judgements(connection, name, None, last)
+
     def newest_verdicts(self) -> dict[str, int]:
         """Return the number of the newest verdict of each endpoint that has one."""
         with self._database.reading() as connection:
@@ -277,9 +287,16 @@ class Endpoints:
         return after
 
     def consent(
-        self, name: str, experiment: str, *, rule: str, approved: bool, reason: str
+        self,
+        name: str,
+        experiment: str,
+        *,
+        rule: str,
+        approved: bool,
+        reason: str,
+        actor: str | None = None,
     ) -> None:
-        """Record what the present actor says to an experiment's promotion.
+        """Record what somebody says to an experiment's promotion.
 
         Args:
             name: The endpoint.
@@ -287,17 +304,17 @@ class Endpoints:
             rule: Hash of the rule that it is promoted by.
             approved: Whether it is approved.
             reason: Why, in words; may be empty.
+            actor: Who says it; the present actor by default.
 
         Raises:
             UnknownNameError: There is no such endpoint.
         """
-        values = {"endpoint": name, "experiment": experiment, "rule": rule}
-        values |= {"reason": reason}
+        values = {"endpoint": name, "experiment": experiment, "rule": rule, "reason": reason}
+        signed = rows.signed() | ({} if actor is None else {"actor": actor})
         with self._database.writing() as connection:
             rows.row_of(connection, name)
-            connection.execute(
-                insert(tables.consent).values(**values, approved=approved, **rows.signed())
-            )
+            row = insert(tables.consent).values(**values, approved=approved, **signed)
+            connection.execute(row)
 
     def record_verdict(self, name: str, experiment: str, trace: Mapping[str, Any]) -> int:
         """Record what the rule said of an experiment; the same as the newest changes nothing.

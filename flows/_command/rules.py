@@ -65,6 +65,7 @@ def schema() -> None:
 def list_verdicts(
     endpoint: Annotated[str, typer.Argument(help="The endpoint, such as flight_delay.")],
     *,
+    last: Annotated[int, typer.Option("--last", min=1, help="How many of the newest.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List what the rule said at an endpoint, newest first; each can be replayed by its number.
@@ -85,13 +86,11 @@ def list_verdicts(
             "at": judgement.at.isoformat(),
             "actor": judgement.actor,
             "action": judgement.trace.get("action"),
-            "challenger": model,
-            "experiment": experiment,
+            "challenger": experiments.get(judgement.experiment),
+            "experiment": judgement.experiment,
         }
-        for experiment, model in experiments.items()
-        for judgement in endpoints.judgements(endpoint, experiment)
+        for judgement in endpoints.verdicts(endpoint, last=last)
     ]
-    verdicts.sort(key=lambda each: -int(str(each["number"])))
     if as_json:
         _screen.write_json(verdicts)
     elif not verdicts:

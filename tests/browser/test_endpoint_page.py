@@ -142,7 +142,9 @@ def _verdict() -> dict[str, Any]:
         ),
     )  # fmt: skip
     trace = judge(rule, evidence).trace()
-    judgement = Judgement(number=12, endpoint="flight_delay", at=ends, actor="ann", trace=trace)
+    judgement = Judgement(
+        number=12, endpoint="flight_delay", experiment="e", at=ends, actor="ann", trace=trace
+    )
     return shown_of(judgement, CHALLENGER)
 
 

@@ -50,6 +50,10 @@ def test_verdicts_are_numbered_and_the_same_one_again_keeps_its_number(
     assert (found.number, found.endpoint, dict(found.trace)) == (3, "delay", {"action": "promote"})
     assert [each.number for each in endpoints.judgements("delay", str(first))] == [3, 1]
     assert [each.number for each in endpoints.judgements("delay", str(first), last=1)] == [3]
+    assert [(each.number, each.experiment) for each in endpoints.verdicts("delay", last=2)] == [
+        (3, first),
+        (2, second),
+    ]
 
 
 def test_a_number_that_no_verdict_has_is_said(endpoints: Endpoints) -> None:
@@ -57,7 +61,7 @@ def test_a_number_that_no_verdict_has_is_said(endpoints: Endpoints) -> None:
         endpoints.judgement(99)
 
     assert str(refused.value) == (
-        "There is no verdict number 99.\n  Fix: See the numbers with `headrace endpoint show`."
+        "There is no verdict number 99.\n  Fix: See the numbers with `headrace rules list ENDPOINT`."
     )
 
 

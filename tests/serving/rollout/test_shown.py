@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def _shown(trace: Any) -> dict[str, Any]:
-    told = Judgement(number=7, endpoint="delay", at=NOON, actor="ann", trace=trace)
+    told = Judgement(number=7, endpoint="delay", experiment="e1", at=NOON, actor="ann", trace=trace)
     return shown_of(told, "delay/2")
 
 

@@ -1,0 +1,95 @@
+"""This module lets a person's answer in a flow count as the approval that a rule asks for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from headrace import Report, operator
+from headrace.errors import DataError
+
+
+@operator(effect=True, named_by="endpoint", cpu=0.0)
+def consent(
+    answer: Report,
+    *,
+    endpoint: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")],
+    challenger: str | None = None,
+) -> Report:
+    """Let what somebody answered to `approve` count for a challenger's promotion.
+
+    It is what `headrace endpoint approve` does at the command line: said by who answered, about the
+    experiment that runs and the rule of the endpoint. The same answer again changes nothing.
+
+    Args:
+        answer: What `approve` reported.
+        endpoint: Name of the endpoint.
+        challenger: Which version, as "name/3"; the first challenger by default.
+
+    Returns:
+        passed (whether it was approved), changed, endpoint, challenger, experiment, actor, told.
+
+    Raises:
+        DataError: The report is not one of `approve`.
+        UnknownNameError: There is no such endpoint.
+        DefinitionError: The endpoint has no rule, the rule asks nobody or not this person, or they
+            are an author of the challenger.
+        RoutingError: Nobody challenges there, or not this version.
+    """
+    from serving._route_steps import challenger_of
+    from serving.endpoints import Endpoints
+    from serving.rollout.acts import required_rule
+    from serving.rollout.standing import require_may_approve, state_of
+
+    said = _answer(answer)
+    endpoints = Endpoints()
+    route, rule = endpoints.route(endpoint), required_rule(endpoints, endpoint)
+    model = challenger_of(route, "approved", challenger)
+    state = state_of(endpoints, route, model, rule=rule)
+    require_may_approve(rule, state, said["actor"])
+    known = any(
+        (each.actor, each.approved, each.reason, each.rule)
+        == (said["actor"], said["approved"], said["reason"], rule.hash)
+        and each.at >= said["at"]
+        for each in endpoints.consents(endpoint, state.experiment)
+    )
+    if not known:
+        endpoints.consent(
+            endpoint,
+            state.experiment,
+            rule=rule.hash,
+            approved=said["approved"],
+            reason=said["reason"],
+            actor=said["actor"],
+        )
+    word = "approved" if said["approved"] else "refused"
+    return Report.of(
+        {
+            "passed": said["approved"],
+            "changed": not known,
+            "endpoint": endpoint,
+            "challenger": model,
+            "experiment": state.experiment,
+            "actor": said["actor"],
+            "told": f"{model} at '{endpoint}' is {word} by {said['actor']}.",
+        }
+    )
+
+
+def _answer(report: Report) -> dict[str, Any]:
+    """Return who answered what, when and why."""
+    document = report.document
+    try:
+        return {
+            "approved": {"approved": True, "refused": False}[document["decision"]],
+            "actor": str(document["approved_by"]),
+            "at": datetime.fromisoformat(document["decided_at"]),
+            "reason": str(document["note"]),
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"The report {report.digest[:12]} is no answer of `approve`: it lacks {error}.",
+            remedy="Give what `approve` returned.",
+        ) from error
