@@ -61,7 +61,8 @@ def test_a_number_that_no_verdict_has_is_said(endpoints: Endpoints) -> None:
         endpoints.judgement(99)
 
     assert str(refused.value) == (
-        "There is no verdict number 99.\n  Fix: See the numbers with `headrace rules list ENDPOINT`."
+        "There is no verdict number 99.\n"
+        "  Fix: See the numbers with `headrace rules list ENDPOINT`."
     )
 
 
