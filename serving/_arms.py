@@ -43,7 +43,8 @@ class Dealt:
         labelled: Whether an outcome with a value was known in time, or is taken for 0.
         censored: Whether an outcome that is null was known in time.
         filled: Whether there is no outcome, and the rule takes it for 0.
-        unusable: Labelled, but the metric cannot take the outcome or the score.
+        unusable: Labelled, but the metric cannot take the outcome or the score, or the outcome was
+            known before the decision.
         failed: Whether the challenger was asked and failed.
         missing: Whether the challenger was not asked for what was its own.
         value: Outcome, or loss of the answer that was given; meaningless where not labelled.
@@ -78,7 +79,9 @@ class Dealt:
         filled = ~known if rule.missing_outcomes == "zero" else np.zeros_like(known)
         outcome = np.where(filled, 0.0, outcome)
         labelled = (known | filled) & ~censored
-        fits = takes_outcome(outcome, rule)
+        early = rows.get("early", np.zeros(rows["at_us"].size, dtype=bool))
+        # what was known before a decision is no outcome of it
+        fits = takes_outcome(outcome, rule) & ~early[chosen][dealt].astype(bool)
         if rule.metric != "outcome":
             fits &= takes_score(answered, rule)
         failed = rows["failed"][chosen][dealt].astype(bool)

@@ -46,7 +46,8 @@ class Arrays:
         labelled: Whether an outcome with a value was known in time, or is taken for 0.
         censored: Whether an outcome that is null was known in time.
         filled: Whether there is no outcome, and the rule takes it for 0.
-        unusable: Labelled, but the outcome or the champion's score is none the metric can take.
+        unusable: Labelled, but the outcome or the champion's score is none the metric can take, or
+            the outcome was known before the decision.
         paired: Whether the decision counts.
         outcome: The outcome; meaningless where not labelled.
         champion_loss: Loss of the champion, or its score where the metric is of ranks; meaningless
@@ -81,7 +82,10 @@ class Arrays:
         outcome = np.where(filled, 0.0, outcome)
         labelled = (known | filled) & ~censored
         shadow_failed = shadowed & ~takes_score(challenger, rule)
-        unusable = labelled & ~(takes_score(champion, rule) & takes_outcome(outcome, rule))
+        # what was known before a decision is no outcome of it
+        early = rows.get("early", np.zeros_like(known)).astype(bool)
+        fits = takes_score(champion, rule) & takes_outcome(outcome, rule) & ~early
+        unusable = labelled & ~fits
         paired = labelled & ~unusable & shadowed & ~shadow_failed
         lists = rows.get("lists", np.full(outcome.size, -1)).astype(np.int64)
         if rule.metric == "outcome":  # it is the same, whoever is asked in shadow

@@ -151,7 +151,7 @@ def is_fresh(rule: Rule, evidence: Evidence) -> Check:
         return unknown(name, "There is no mature decision yet.")
     age = (evidence.as_of - newest) / timedelta(hours=1)
     # a decision of a block that has just closed may be as old as the window and the block
-    block = _block_hours(rule, evidence)
+    block = block_hours(rule, evidence)
     limit = rule.label_window_hours + block + rule.max_age_hours
     figures = {"age_hours": age, "limit_hours": limit}
     said = f"The newest mature decision is {age:,.1f} hours old"
@@ -160,7 +160,7 @@ def is_fresh(rule: Rule, evidence: Evidence) -> Check:
     return passed(name, f"{said}.", **figures)
 
 
-def _block_hours(rule: Rule, evidence: Evidence) -> float:
+def block_hours(rule: Rule, evidence: Evidence) -> float:
     """Return how long a block is; of those by count, how long they were on average."""
     if rule.block != "count":
         return {"week": 168, "day": 24, "hour": 1}[rule.block]

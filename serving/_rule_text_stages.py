@@ -16,7 +16,9 @@ from serving.rule_guardrails import (
     Latency,
     SampleRatio,
     SliceGap,
+    asked_in_any_case,
 )
+from serving.rule_stages import FEWEST_WATCHED
 
 if TYPE_CHECKING:
     from serving.rule import Rule
@@ -33,6 +35,8 @@ def guardrail_lines(rule: Rule) -> Iterator[str]:
     """Yield a sentence a guardrail."""
     for guardrail in rule.guardrails:
         yield f"Guardrail: {_guardrail(rule, guardrail)}"
+    for asked in asked_in_any_case(rule):
+        yield f"In any case, while traffic is dealt: {_guardrail(rule, asked)}"
 
 
 def stage_lines(rule: Rule) -> Iterator[str]:
@@ -161,6 +165,11 @@ def _watch(rule: Rule, watch: Watch) -> str:
     )
     if rule.metric == "outcome":
         return f"{begins}; an outcome cannot be compared there, so the guardrails alone watch."
+    if watch.blocks < FEWEST_WATCHED:
+        return (
+            f"{begins}; fewer than {FEWEST_WATCHED} are too few to compare the models, so the "
+            "guardrails alone watch."
+        )
     more = (
         f" by more than {margin(rule, watch.max_drop, whose='its own')}" if watch.max_drop else ""
     )

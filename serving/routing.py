@@ -57,8 +57,9 @@ def declare(
 
     The first champion answers. From then on a proposed champion becomes the challenger of the
     present one, unless it lost to it before. Where the proposed champion answers already, its
-    challengers are set as declared. A pair that was tried changes nothing, so that running a flow
-    again neither undoes a promotion nor restarts an experiment.
+    challengers are set as declared. An old champion that watches a promotion goes on: a model that
+    was trained meanwhile does not end the watch. A pair that was tried changes nothing, so that
+    running a flow again neither undoes a promotion nor restarts an experiment.
 
     Args:
         route: The present route; None when there is none yet.
@@ -91,7 +92,9 @@ def declare(
     if wanted == route.challenger:
         new = [each for each in others if each not in (route.champion, *models_of(route))]
         return joined(following(route), new) if new else route
-    return joined(alone(following(route)), [each for each in (wanted, *others) if each is not None])
+    watching = () if route.watched is None else (route.watched,)
+    after = with_rivals(alone(following(route)), watching)
+    return joined(after, [each for each in (wanted, *others) if each is not None])
 
 
 def _wanted(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from serving._rule_part import Names, Part
+
+if TYPE_CHECKING:
+    from serving.rule import Rule
 
 _ALPHA = "a probability from 1e-9 to 0.2"
 _SHARE = "a share above 0 and below 1"
@@ -172,3 +175,30 @@ Guardrail: TypeAlias = Annotated[
 ]
 LIVE = ("error_rate", "latency")
 """The guardrails that need no outcome: they are judged every second, beside the lane."""
+
+
+def asked_in_any_case(rule: Rule) -> tuple[LabelCoverage | SampleRatio, ...]:
+    """Return the guardrails that a rule need not name: what no comparison of arms goes without.
+
+    Arms of a randomised design are compared as if chance alone had made them. Where units or
+    outcomes get lost in one of them, equal models differ. So that is asked while traffic is dealt,
+    and holds, unless the rule says itself what becomes of it.
+
+    Args:
+        rule: The rule.
+    """
+    if rule.design != "randomised":
+        return ()
+    named = {guardrail.metric for guardrail in rule.guardrails}
+    always = (LabelCoverage(), SampleRatio(on_breach="hold"))
+    return tuple(each for each in always if each.metric not in named)
+
+
+def guardrails_at(rule: Rule, stage: str) -> tuple[Guardrail, ...]:
+    """Return the guardrails that are asked at a stage: a rule's own, then those in any case.
+
+    Args:
+        rule: The rule.
+        stage: "shadow", "traffic" or "watch".
+    """
+    return rule.guardrails + (asked_in_any_case(rule) if stage == "traffic" else ())

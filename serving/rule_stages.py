@@ -13,6 +13,9 @@ from serving._rule_part import Names, Part, only_a_list
 
 # the smallest share that is dealt: one of `serving.traffic.BUCKETS`
 _SMALLEST = 1e-4
+FEWEST_WATCHED = 20
+"""With fewer blocks a watch compares nothing: the level of its test would not be kept."""
+
 _COLUMNS = "a list of different names of columns"
 
 
@@ -100,7 +103,8 @@ class Watch(Part):
     """This keeps the old champion in reverse shadow after a promotion, to go back.
 
     Args:
-        blocks: How many blocks the new champion is watched for.
+        blocks: How many blocks the new champion is watched for. From the 20th on it is compared
+            with the old one; until then the guardrails alone watch.
         max_drop: How much worse than the old one it may be, as the rule's effect is counted: a
             share of the figure, below 1, or in the unit of the metric. With 0, being worse at all,
             beyond chance, is enough.

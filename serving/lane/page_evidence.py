@@ -55,13 +55,24 @@ def _verdict(each: Mapping[str, Any]) -> Markup:
         ),
     ]
     if chart is not None:
-        key = f"Dots: {block}s. Line: their mean. Shaded down to the lower confidence bound, which "
-        parts += [chart, element("p", key + "has to be above the line at 0.", class_="quiet")]
+        parts += [chart, element("p", _key(each, block), class_="quiet")]
     parts.append(facts(_figures(each, block)))
     if each.get("expected"):
         parts.append(element("p", str(each["expected"]), class_="expected"))
     parts.append(_checks(each))
     return element("div", *parts, class_="verdict")
+
+
+def _key(each: Mapping[str, Any], block: str) -> str:
+    """Say what the chart shows; in a watch it is the old champion that would have to win."""
+    is_watch = each.get("stage") == "watch"
+    whose = f", above 0 where {each.get('model')} was better" if is_watch else ""
+    if not each.get("bounds"):
+        return f"Dots: {block}s{whose}. There are too few for a bound."
+    line = "Line: their mean. Shaded down to the lower confidence bound"
+    if is_watch:
+        return f"Dots: {block}s{whose}. {line}: above the line at 0, the promotion is undone."
+    return f"Dots: {block}s. {line}, which has to be above the line at 0."
 
 
 def _figures(each: Mapping[str, Any], block: str) -> list[tuple[str, object]]:

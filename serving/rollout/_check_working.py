@@ -70,7 +70,7 @@ def is_fast(guardrail: Latency, counts: Any, model: str) -> Check:
         return unknown(name, f"{model} has not been asked anything yet.", trials=0, failed=0)
     limit = round(1 - guardrail.quantile, 12)
     said = (
-        f"{slow:,} of {trials:,} answers of {model} ({slow / trials:.3%}) took more than "
+        f"{slow:,} of {trials:,} calls of {model} ({slow / trials:.3%}) took more than "
         f"{guardrail.max_ms:g} ms"
     )
     allowed = f"{limit:.4g} may, for the {guardrail.quantile:g} quantile to be within it"

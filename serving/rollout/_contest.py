@@ -14,6 +14,7 @@ import numpy as np
 from serving._blocks import advantage
 from serving._check import Check, failed, make_check, passed, unknown
 from serving._checks import (
+    block_hours,
     has_arms,
     has_outcomes,
     has_scores,
@@ -78,7 +79,7 @@ def time_checks(
         rule: The rule.
         gathered: Evidence that is whole, and its moment.
         state: Since when the experiment runs.
-        comparison: Where it is won, nothing expires.
+        comparison: Where it was won in time, nothing expires.
         goal: What comes next.
     """
     days = (gathered.as_of - state.began) / timedelta(days=1)
@@ -90,16 +91,30 @@ def time_checks(
             checks.append(passed(name, said, **figures))
         else:
             checks.append(eased(failed(name, said, **figures), goal))
-    if comparison.is_proof:
+    if comparison.is_proof and _was_in_time(rule, gathered, state, comparison):
         return checks
     if rule.max_days is not None:
-        said = f"{days:,.1f} of {rule.max_days:g} days have passed, and it has not won"
+        won = "had not won by then" if comparison.is_proof else "has not won"
+        said = f"{days:,.1f} of {rule.max_days:g} days have passed, and it {won}"
         checks.append(_in_time(rule, said, days, rule.max_days, days > rule.max_days))
+    if comparison.is_proof:
+        return checks
     if rule.max_blocks is not None and gathered.primary is not None:
         seen = sum(block.z is not None for block in gathered.primary.blocks)
         said = f"{seen:,} of {rule.max_blocks:,} {block_name(rule)} have passed, and it has not won"
         checks.append(_in_time(rule, said, seen, rule.max_blocks, seen >= rule.max_blocks))
     return checks
+
+
+def _was_in_time(
+    rule: Rule, gathered: Gathered, state: RolloutState, comparison: Comparison
+) -> bool:
+    """Return whether it was won, for the first time, before the experiment was over."""
+    if rule.max_days is None or comparison.crossed is None or gathered.primary is None:
+        return True
+    hours = rule.label_window_hours + block_hours(rule, gathered.primary)
+    known = comparison.crossed + timedelta(hours=hours)
+    return known - state.began <= timedelta(days=rule.max_days)
 
 
 def _in_time(rule: Rule, said: str, passed_so_far: float, most: float, is_over: bool) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from serving._endpoint_records import Change
-from serving.route import Rival, Route
+from serving.route import Route
 
 _RULING = "headrace ruling "
 BY_A_RULE = "the rule '"
@@ -59,8 +59,8 @@ def is_watch(history: Sequence[Change], model: str) -> bool:
 def tries_of(history: Sequence[Change], champion: str, experiment: str) -> tuple[int, int]:
     """Return which one an experiment is of all that tried to replace a champion.
 
-    Every experiment counts, those begun anew too, and in every reign of the champion: they
-    share one chance that it is ever replaced by an equal model. Old champions that watch do not try to.
+    Every experiment counts, those begun anew too, and in every reign of the champion: they share
+    one chance that it is ever replaced by an equal model. Old champions that watch do not try to.
 
     Returns:
         Its number, from 1, and that of the last one that began with the same change.
@@ -104,11 +104,6 @@ def by_a_rule(change: Change) -> bool:
         and trace["state"]["generation"] == change.before.generation
         and trace["action"] not in ("hold", None)
     )
-
-
-def rival_named(route: Route, model: str) -> Rival | None:
-    """Return the challenger of this name; None for any other version."""
-    return next((rival for rival in route.rivals if rival.model == model), None)
 
 
 def _models(route: Route) -> set[str]:

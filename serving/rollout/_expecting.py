@@ -125,18 +125,23 @@ def _more_blocks(ruling: Ruling, evidence: Evidence, holding: dict[str, Check]) 
     rule = ruling.rule
 
     def more(blocks: int, sentence: str) -> _Wait:
-        said = sentence.format(f"{blocks:,} more {block_name(rule, blocks)}")
+        is_one = blocks == 1
+        said = sentence.format(
+            f"{blocks:,} more {block_name(rule, blocks)}",
+            has="has" if is_one else "have",
+            are="is" if is_one else "are",
+        )
         return _Wait(sentence=said, at=_moment(ruling, evidence, blocks), blocks=blocks)
 
     if "watched long enough" in holding:
         figures = holding["watched long enough"].figures
-        yield more(int(figures["needed"] - figures["blocks"]), "{} are to be watched.")
+        yield more(int(figures["needed"] - figures["blocks"]), "{} {are} to be watched.")
     if not {"enough evidence", "challenger is better"} & holding.keys():
         return
     values = [block.z for block in evidence.blocks if block.z is not None]
     missing = rule.min_blocks - len(values)
     if missing > 0:
-        yield more(missing, "{} have to close.")
+        yield more(missing, "{} {has} to close.")
         return
     if "enough evidence" in holding:
         yield _Wait(sentence="More decisions have to count.")
@@ -156,7 +161,7 @@ def _more_blocks(ruling: Ruling, evidence: Evidence, holding: dict[str, Check]) 
         yield _Wait(sentence=said)
 
 
-_IF_IT_STAYS = "If all stays as it is, {} are proof."
+_IF_IT_STAYS = "If all stays as it is, {} {are} proof."
 
 
 def _until_proof(rule: Rule, values: list[float], alpha: float) -> int | None:

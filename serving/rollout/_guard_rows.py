@@ -23,6 +23,7 @@ MEMBERS = "(d.experiment = $experiment OR list_contains(d.experiments, $experime
 """Whether a decision `d` belongs to an experiment, the first one or another beside it."""
 _US_PER_HOUR = 3_600_000_000
 
+# What was known before a decision is known, and no outcome of it: it says nothing of a model.
 # A model's score of a decision is the same in every comparison that it is in, so that of any will
 # do. Rows come in order so that sums are the same to the last bit every time.
 _ROWS = """
@@ -41,7 +42,7 @@ SELECT
     d.score AS answered,
     k.id IS NOT NULL AS known,
     k.id IS NOT NULL AND (k.value IS NULL OR NOT {in_time}) AS censored,
-    CASE WHEN {in_time} THEN k.value END AS outcome,
+    CASE WHEN {in_time} AND k.first_us >= epoch_us(d.decided_at) THEN k.value END AS outcome,
     d.candidates AS candidates,
     d.propensities AS propensities
     {more}

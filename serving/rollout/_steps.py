@@ -15,7 +15,7 @@ from serving._check import Action, Check, failed, is_count, is_moment, make_chec
 from serving._checks import works
 from serving.rollout._belonging import is_share
 from serving.rollout.gathered import Gathered
-from serving.rollout.state import RolloutState, Said
+from serving.rollout.state import RolloutState, Said, person
 from serving.rule import Rule
 from serving.rule_stages import Ramp
 from serving.traffic import BUCKETS
@@ -118,7 +118,7 @@ def _approved(by: tuple[str, ...], twice: bool, state: RolloutState, goal: Goal)
         return unknown(name, "What was said to it cannot be read.")
     if not said.approved:
         return failed(name, f"{said.actor} refused it: {said.reason or 'no reason'}", refused=True)
-    if not isinstance(state.authors, tuple) or said.actor in state.authors:
+    if not isinstance(state.authors, tuple) or person(said.actor) in map(person, state.authors):
         return failed(name, f"{said.actor} put it up, and so may not approve it.")
     if by and said.actor not in by:
         return failed(name, f"{said.actor} approved it, but may not: {whom} may.")

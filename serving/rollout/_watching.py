@@ -17,9 +17,8 @@ from serving._comparison import Comparison, compared
 from serving._evidence_document import Block, Evidence
 from serving._rule_text import block_name
 from serving.rule import Rule
-from serving.rule_stages import Watch
+from serving.rule_stages import FEWEST_WATCHED, Watch
 
-_FEWEST = 20
 _OLD = "old champion"
 
 
@@ -30,8 +29,8 @@ def watched(rule: Rule, watch: Watch, evidence: Evidence) -> Comparison:
         [block for block, _ in pairs],
         [value for _, value in pairs],
         alpha=watch.alpha,
-        fewest=_FEWEST,
-        planned=max(_FEWEST, watch.blocks),
+        fewest=FEWEST_WATCHED,
+        planned=max(FEWEST_WATCHED, watch.blocks),
         effective=True,
     )
 
@@ -74,7 +73,7 @@ def _pairs(rule: Rule, watch: Watch, evidence: Evidence) -> list[tuple[Block, fl
 def _is_no_worse(rule: Rule, watch: Watch, values: list[float], comparison: Comparison) -> Check:
     name, blocks = "no worse than before", block_name(rule)
     if not comparison.bounds:
-        return passed(name, f"Before {_FEWEST} {blocks}, guardrails alone watch.")
+        return passed(name, f"Before {FEWEST_WATCHED} {blocks}, guardrails alone watch.")
     last = comparison.bounds[-1]
     figures = {"mean": last.mean, "lower": last.lower, "log_e": last.log_e}
     if last.mean is None or last.lower is None or last.log_e is None:

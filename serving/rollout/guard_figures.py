@@ -26,6 +26,7 @@ from serving.rule_guardrails import (
     LabelCoverage,
     Latency,
     SampleRatio,
+    guardrails_at,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def guard_figures(
     as_of_us: int,
     live: Mapping[str, Any] | None,
 ) -> tuple[Figures, ...]:
-    """Return the figures of each guardrail of a rule, in its order; in shadow, of its gate too.
+    """Return the figures of each guardrail that is asked; in shadow, of the gate too.
 
     What cannot be counted has as `counts` only "why", in words; its guardrail then holds.
 
@@ -54,7 +55,7 @@ def guard_figures(
     """
     look = Look(connection=connection, rule=rule, state=state, as_of_us=as_of_us)
     found = []
-    for guardrail in rule.guardrails:
+    for guardrail in guardrails_at(rule, state.stage):
         counts: dict[str, Any] = {}
         if is_asked(guardrail, rule, state.stage):
             counts = _told(_counts, look, guardrail, live)

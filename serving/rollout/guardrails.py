@@ -29,6 +29,7 @@ from serving.rule_guardrails import (
     LabelCoverage,
     Latency,
     SampleRatio,
+    guardrails_at,
 )
 
 _OF_OUTCOMES = ("calibration", "slice_gap")
@@ -50,7 +51,7 @@ def guardrail_checks(rule: Rule, gathered: Gathered, state: RolloutState) -> lis
     model = subject(state)
     checks = [
         _checked(guardrail, gathered, rule, state.stage, model)
-        for guardrail in rule.guardrails
+        for guardrail in guardrails_at(rule, state.stage)
         if guardrail.metric in LIVE or not is_live
     ]
     if rule.gate is not None and state.stage == "shadow" and not is_live:

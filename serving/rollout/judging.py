@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -12,13 +13,15 @@ from serving._endpoint_records import Action
 from serving.acting import AliasesBehindError
 from serving.change_events import change_event
 from serving.endpoints import Endpoints, OvertakenError
+from serving.rollout._beforehand import begun_by, known_by, require_past, rule_so_far
 from serving.rollout.acts import carry_out, look, required_rule, step_of
 from serving.rollout.ruling import Ruling
 from serving.rollout.settling import Announce, announce_in_run, recorded, settle
-from serving.routing import RoutingError
+from serving.routing import Rival, Route, RoutingError
 from serving.rule import Rule
 
 # what ends an experiment comes first, and what ends all of them before what moves one
+_STILL_WATCHED = "It waits: the last promotion is still watched, and comes first."
 _ORDER: tuple[Action, ...] = ("rollback", "withdraw", "restart", "promote", "confirm", "ramp")
 
 
@@ -29,7 +32,8 @@ class Judged:
     Args:
         challenger: The challenger, or the old champion that watches.
         experiment: The comparison that was judged.
-        ruling: What the rule says; None where the experiment begins anew and nothing was judged.
+        ruling: What the rule says; None where nothing was judged, because the experiment begins
+            anew, or was judged with later knowledge.
         did: What was done to the route; None for nothing.
         note: What else is to be said: why nothing was done, or that the experiment began anew.
         error: Why it could not be done, or not told to the end; of the first entry also what the
@@ -64,8 +68,10 @@ class Judged:
 
     @property
     def action(self) -> str:
-        """What the rule says, or that the comparison began anew."""
-        return "restart" if self.ruling is None else self.ruling.action
+        """What the rule says, or that the comparison began anew; "hold" where nobody judged."""
+        if self.ruling is None:
+            return "hold" if self.did is None else "restart"
+        return self.ruling.action
 
     @property
     def waits_for_approval(self) -> bool:
@@ -112,8 +118,12 @@ def judge_all(
     """Judge every challenger of an endpoint, and act: one after the other, and one promotion.
 
     Of several that have won, the one with the largest lower bound is promoted; what was found of
-    the others is recorded, and ends with the champion that it was found against. A rule other than
-    the one that an experiment was judged by so far begins that experiment anew.
+    the others is recorded, and ends with the champion that it was found against. While a promotion
+    is watched, nobody else is promoted.
+
+    A rule other than the one that an experiment was judged by so far begins that experiment anew;
+    where nobody judged it yet, one other than the endpoint's does: it was chosen when evidence was
+    there to be seen. What was judged with later knowledge is not judged again with less.
 
     Args:
         endpoints: Where the endpoint is recorded.
@@ -129,9 +139,13 @@ def judge_all(
     Raises:
         UnknownNameError: There is no such endpoint.
         DefinitionError: There is no rule.
+        ParameterError: `as_of` has no zone, or is yet to come; where requests say when they are
+            decided, that is not known.
         ServiceError: Nothing is compared, and what was done earlier could not be told to the
             registry.
     """
+    if endpoints.spec(name).clock != "replayed":
+        require_past(as_of)
     behind: HeadraceError | None = None
     try:
         settle(endpoints, name, heard)
@@ -153,10 +167,17 @@ def _judged_by(
     route = endpoints.route(name)
     anew = [_begun_anew(endpoints, name, r.model, rule, heard) for r in route.rivals]
     judged = [each for each in anew if each is not None]
+    begun = {each.challenger for each in judged}
+    known = [_known_later(endpoints, route, r, as_of) for r in route.rivals if r.model not in begun]
+    judged += [each for each in known if each is not None]
     settled = {each.challenger for each in judged}
     while True:
         models = [r.model for r in endpoints.route(name).rivals if r.model not in settled]
         rulings = [look(endpoints, name, each, as_of=as_of, rule=rule) for each in models]
+        for ruling in _before_confirmed(rulings):
+            judged.append(_left(ruling, endpoints, _STILL_WATCHED))
+            settled.add(ruling.state.challenger)
+            rulings.remove(ruling)
         first = min(rulings, key=_rank, default=None)
         if first is None or step_of(first)[0] is None:  # then the others hold too
             return judged + [_acted(each, endpoints, heard) for each in rulings]
@@ -167,6 +188,17 @@ def _judged_by(
         if why is not None:
             others = [ruling for ruling in rulings if ruling is not first]
             return judged + [_left(each, endpoints, why) for each in others]
+
+
+def _before_confirmed(rulings: Sequence[Ruling]) -> list[Ruling]:
+    """Return the promotions that wait, because an earlier one is still watched.
+
+    They beat a champion of whom it is not known yet whether it stays; and with it the old one would
+    go, who alone can tell.
+    """
+    if all(ruling.state.stage != "watch" for ruling in rulings):
+        return []
+    return [ruling for ruling in rulings if step_of(ruling)[0] == "promote"]
 
 
 def _rank(ruling: Ruling) -> tuple[int, float]:
@@ -213,16 +245,20 @@ def _begun_anew(
     """Begin an experiment anew that was judged by another rule; None where there is no need."""
     route = endpoints.route(name)
     experiment = str(route.experiment_of(model))
-    before = endpoints.verdict(name, experiment)
-    if before is None or before.get("rule_hash") == rule.hash:
+    so_far = rule_so_far(endpoints, name, experiment)
+    if so_far is None or so_far.hash == rule.hash:
         return None
-    earlier = before.get("rule") or {}
     why = (
-        f"the rule '{rule.name}' ({rule.hash[:12]}) is another one than "
-        f"'{earlier.get('name')}' ({str(before.get('rule_hash'))[:12]}), by which it was judged"
+        f"the rule '{rule.name}' ({rule.hash[:12]}) is another one than '{so_far.name}' "
+        f"({so_far.hash[:12]}), by which it {so_far.since}"
     )
     after = endpoints.change(
-        name, "restart", generation=route.generation, challenger=model, reason=why
+        name,
+        "restart",
+        generation=route.generation,
+        challenger=model,
+        reason=why,
+        trace=begun_by(rule),
     )
     heard(change_event("restart", route, after))
     return Judged(
@@ -231,4 +267,20 @@ def _begun_anew(
         ruling=None,
         did="restart",
         note=f"The comparison with {model} begins anew: {why}. What was seen counts no more.",
+    )
+
+
+def _known_later(
+    endpoints: Endpoints, route: Route, rival: Rival, as_of: datetime
+) -> Judged | None:
+    """Return that a challenger was judged with later knowledge; None where it was not."""
+    later = known_by(endpoints, route.endpoint, rival.experiment)
+    if later is None or as_of.utcoffset() is None or later <= as_of:
+        return None
+    return Judged(
+        challenger=rival.model,
+        experiment=rival.experiment,
+        ruling=None,
+        note=f"{rival.model} was judged with what was known at {later.isoformat()}, and is not "
+        f"judged again with what was known at {as_of.isoformat()}.",
     )

@@ -46,6 +46,7 @@ class _Watched:
     counts: dict[tuple[str, str], Counts] = field(default_factory=dict)  # by experiment and model
     unstored: set[tuple[str, str]] = field(default_factory=set)
     unjudged: set[tuple[str, str]] = field(default_factory=set)
+    is_new: bool = False  # of something that is counted nothing is written down yet
     gone: dict[str, Path] = field(default_factory=dict)  # of replicas that ended, by their writer
     trouble: str = ""
     generation: int = -1
@@ -122,6 +123,7 @@ class Resident:
             before = watched.counts.get(key)
             if before is None:
                 before = stored_counts(self._endpoints.database, name, *key)
+                watched.is_new |= before is None
             after = grown(before, row, part=notice.part, writer=notice.writer)
             watched.counts[key] = after
             if after != before:
@@ -161,6 +163,12 @@ class Resident:
         if not 0 <= now - self._stored_at < _STORE_SECONDS:
             self._stored_at = now
             self._store(list(self._watched))
+            return
+        # a look at a new champion takes missing counts for unknown, and would hold for their sake
+        new = [name for name, watched in self._watched.items() if watched.is_new]
+        for name in new:
+            self._watched[name].is_new = False  # if it fails, it is tried with the others
+        self._store(new)
 
     def _store(self, names: Iterable[str]) -> None:
         """Write counts down; notices of processes that ended are removed only when that is done."""

@@ -16,7 +16,7 @@ from serving._route_steps import require_rival
 from serving.bundles import folder_of
 from serving.endpoints import Endpoints
 from serving.rollout import _course
-from serving.rollout.state import RolloutState, Said, Stage
+from serving.rollout.state import RolloutState, Said, Stage, person
 from serving.routing import Route
 from serving.rule import Rule
 
@@ -107,7 +107,7 @@ def require_may_approve(rule: Rule, state: RolloutState, actor: str) -> None:
             f"{', '.join(repr(each) for each in rule.approval.by)}.",
             remedy="Let one of them say it; HEADRACE_ACTOR says who you are.",
         )
-    if actor in state.authors:
+    if person(actor) in map(person, state.authors):
         raise DefinitionError(
             f"'{actor}' put up or registered {where}, and may not approve it.",
             remedy="Let somebody else look at it; HEADRACE_ACTOR says who you are.",
@@ -125,9 +125,10 @@ def _said(
     rule = rule or rule_of(endpoints, name)
     if rule is None or rule.approval is None:
         return None
+    put_up = set(map(person, authors))
     for consent in reversed(endpoints.consents(name, experiment)):
         may = not rule.approval.by or consent.actor in rule.approval.by
-        if may and consent.actor not in authors and consent.rule == rule.hash:
+        if may and person(consent.actor) not in put_up and consent.rule == rule.hash:
             return Said(
                 approved=consent.approved,
                 actor=consent.actor,

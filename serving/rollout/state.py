@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,11 @@ from typing import Any, Literal, Self
 from serving.rollout._document import fields_of, listed, moment_of, plain
 
 Stage = Literal["shadow", "traffic", "watch"]
+
+
+def person(name: object) -> str:
+    """Return a name as people are compared: "Ann " is nobody else than "ann"."""
+    return unicodedata.normalize("NFKC", str(name)).strip().casefold()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -228,6 +228,7 @@ def _mean(terms: Vector, block: Numbers) -> tuple[float, float]:
 def _lower(terms: Vector, block: Numbers, alpha: float) -> float:
     """Return a lower bound of the mean that is valid at all blocks at once; NaN for none."""
     from serving.statistics._scores import block_scores, means_below
+    from serving.statistics.boundaries import boundary_scores
 
     blocks = int(block.max()) + 1 if block.size else 0
     if blocks < _FEWEST_BLOCKS or not np.isfinite(terms).all():
@@ -236,23 +237,9 @@ def _lower(terms: Vector, block: Numbers, alpha: float) -> float:
     # blocks of many decisions count for more: the mean of these is the mean of all decisions
     sums = np.bincount(block, weights=terms - mean, minlength=blocks) * blocks / terms.size
     scores = block_scores(mean + sums)
-    bound = np.full(blocks, _boundary(alpha, blocks))
+    bound = boundary_scores(alpha=alpha, planned=_PLANNED, n=scores.n)
     lower = float((scores.mean - means_below(bound, scores))[-1])
     return lower if scores.deviation[-1] > 0 else math.nan
-
-
-def _boundary(alpha: float, blocks: int) -> float:
-    """Return the standard score at which the one-sided normal mixture's evidence is 1 / alpha."""
-    from scipy.optimize import brentq  # type: ignore[import-untyped]
-    from scipy.special import log_ndtr  # type: ignore[import-untyped]
-
-    size = -2 * math.log(2 * alpha)
-    rho2 = (size + math.log(size + 1)) / _PLANNED
-    amount = 1 + blocks * rho2
-    target = -math.log(alpha) - math.log(2) + 0.5 * math.log(amount)
-    most = math.sqrt(2 * (target + math.log(2)))
-    x = brentq(lambda x: x**2 / 2 + float(log_ndtr(x)) - target, 0.0, most)
-    return float(x) * math.sqrt(amount / (blocks * rho2))
 
 
 def _require_usable(reward: Vector, propensity: Vector, estimator: str, alpha: float) -> None:

@@ -84,6 +84,18 @@ def test_a_declaration_leaves_the_running_experiment_of_its_champion_alone() -> 
     assert declared(route, A, B) is route
 
 
+def test_a_model_that_is_declared_meanwhile_does_not_end_the_watch_of_a_promotion() -> None:
+    promoted = routing.promote(first(A, B), watch=True)
+
+    retrained = declared(promoted, C, None, (A, B), (B, A))
+    unchanged = declared(promoted, B, None, (A, B), (B, A))
+
+    assert retrained.watched == promoted.watched
+    assert [rival.model for rival in retrained.rivals] == [A, C]
+    assert declared(retrained, C, None, (A, B), (B, A), (C, None), (B, C)) is retrained
+    assert unchanged.watched == promoted.watched
+
+
 def test_promotion_and_rollback() -> None:
     shadowed = first(A, B)
 

@@ -217,6 +217,16 @@ def test_every_guardrail_is_said(metric) -> None:
     ]
 
 
+def test_what_arms_are_asked_in_any_case_is_said_where_the_rule_does_not_name_it() -> None:
+    named = lines_with("In any case", guardrails=[{"metric": "sample_ratio"}])
+
+    assert named == [
+        "In any case, while traffic is dealt: when the shares of known outcomes of the two models "
+        "differ by more than 0.02, beyond chance (at most 0.001 within that), it is held."
+    ]
+    assert "In any case" not in Rule(**PLAIN).english()
+
+
 def test_the_guardrail_of_probabilities_is_said() -> None:
     rule = Rule(**PLAIN, guardrails=[{"metric": "calibration", "max": 0.05}])  # type: ignore[arg-type]
 
@@ -273,3 +283,12 @@ def test_a_ramp_that_is_won_and_a_watch_that_compares() -> None:
         "again when the new one is worse by more than 0.02 times its own, beyond chance (at most "
         "0.01 for one that is not).",
     ]
+
+
+def test_a_watch_that_is_too_short_to_compare_says_so() -> None:
+    said = Rule(**PLAIN, watch={"blocks": 5}).english()  # type: ignore[arg-type]
+
+    assert said.splitlines()[-3] == (
+        "After a promotion the old champion goes on in reverse shadow for 5 days; fewer than 20 "
+        "are too few to compare the models, so the guardrails alone watch."
+    )

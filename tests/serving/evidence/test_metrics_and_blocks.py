@@ -218,11 +218,15 @@ def test_no_outcome_within_the_window_may_be_a_zero(log: Any) -> None:
     assert evidence.from_json(evidence.to_json()) == evidence
 
 
-def test_outcomes_from_before_their_decision_are_seen(log: Any) -> None:
+def test_an_outcome_that_was_known_before_its_decision_is_none_of_it(log: Any) -> None:
     _pair(log, "jump", 1, (1.0, 0.5), "none")
     log.known("jump", 0.0, 0.5)
+    _pair(log, "fair", 2, (1.0, 0.5), 0.0)
 
-    assert log.evidence(_rule()).odd == {"known before the decision": 1}
+    evidence = log.evidence(_rule())
+
+    assert evidence.odd == {"known before the decision": 1}
+    assert (evidence.totals.labelled, evidence.totals.unusable, evidence.totals.paired) == (2, 1, 1)
 
 
 def test_a_decision_of_the_future_is_not_seen(log: Any) -> None:

@@ -442,6 +442,24 @@ def test_the_headline_says_what_a_verdict_means_at_its_stage(stage, action, said
     assert said in drawn(stage=stage, action=action).texts["evidence"]
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        pytest.param({}, "the lower confidence bound, which has to be above", id="a challenger"),
+        pytest.param(
+            {"stage": "watch"}, "above the line at 0, the promotion is undone.", id="a watch"
+        ),
+        pytest.param(
+            {"stage": "watch", "bounds": []},
+            "Dots: days, above 0 where flight_delay/2 was better. There are too few for a bound.",
+            id="too few",
+        ),
+    ],
+)
+def test_what_the_drawing_says_is_what_it_shows_at_its_stage(more, said):
+    assert said in drawn(**more).texts["evidence"]
+
+
 def test_the_zero_line_and_every_bound_are_within_the_drawing():
     far = [
         {"start": f"2026-03-{n + 1:02}T00:00:00+00:00", "z": 100.0 if n == 3 else 0.01}

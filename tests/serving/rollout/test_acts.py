@@ -19,7 +19,7 @@ import pytest
 
 from headrace.clock import VirtualClock, using_clock
 from headrace.decisions import DecisionLog
-from headrace.errors import DefinitionError, ServiceError
+from headrace.errors import DefinitionError, ParameterError, ServiceError
 from headrace.recording import Event
 from headrace.settings import Settings, settings, using_settings
 from serving import _mlflow
@@ -58,13 +58,14 @@ class Place:
     def ref(self, version: int) -> str:
         return f"{self.model}/{version}"
 
-    def serve(self, **far: float) -> None:
+    def serve(self, rule: Rule = RULE, **far: float) -> None:
         """Let versions challenge version 1, and log what all of them said of what happened.
 
         Args:
+            rule: What the endpoint is judged by.
             **far: As in `v2=GOOD`: how far the scores of version 2 are from what happened.
         """
-        self.declare(RULE, [int(name[1:]) for name in far])
+        self.declare(rule, [int(name[1:]) for name in far])
         route = self.endpoints.route("late")
         with DecisionLog.open(decisions_folder(settings(), "late"), writer="lane") as log:
             columns = log.columns(["wind"])
@@ -88,7 +89,9 @@ class Place:
             )
 
     def judge(self, **options: Any) -> list[Judged]:
-        return judge_all(self.endpoints, "late", as_of=NOW, **options)
+        as_of = options.pop("as_of", NOW)
+        with using_clock(VirtualClock(NOW)):
+            return judge_all(self.endpoints, "late", as_of=as_of, **options)
 
     def look(self, version: int = 2) -> Ruling:
         return look(self.endpoints, "late", self.ref(version), as_of=NOW)
@@ -258,25 +261,73 @@ def test_without_a_rule_nothing_is_judged(unregistered: Place) -> None:
 
 
 def test_what_waits_for_a_person_alone_is_said_and_done_after_their_word(place: Place) -> None:
-    place.serve(v2=GOOD)
     rule = RULE.model_copy(update={"approval": Approval(by=("bob",)).model_dump(mode="json")})
+    place.serve(rule, v2=GOOD)
     experiment = str(place.endpoints.route("late").experiment)
-    [waiting] = place.judge(rule=rule)
+    [waiting] = place.judge()
     with using_settings(actor="bob"):
         place.endpoints.consent(
             "late", experiment, rule=rule.hash, approved=False, reason="not yet"
         )
-    [refused] = place.judge(rule=rule)
+    [refused] = place.judge()
     with using_settings(actor="bob"):
         place.endpoints.consent("late", experiment, rule=rule.hash, approved=True, reason="fine")
 
-    [approved] = place.judge(rule=rule)
+    [approved] = place.judge()
 
     assert (waiting.action, waiting.waits_for_approval) == ("hold", True)
     assert "`headrace endpoint approve late" in waiting.told()
     assert (refused.action, refused.waits_for_approval) == ("hold", False)
     assert (approved.action, approved.did) == ("promote", "promote")
     assert place.endpoints.history("late")[-1].reason == "the rule 'better', approved by bob"
+
+
+def test_a_rule_that_was_chosen_after_the_evidence_was_there_begins_anew(place: Place) -> None:
+    place.serve(v2=GOOD)
+    easier = RULE.model_copy(update={"name": "easier", "alpha": 0.2})
+
+    [chosen] = place.judge(rule=easier)
+    [stays] = place.judge(rule=easier)
+
+    assert (chosen.action, chosen.did) == ("restart", "restart")
+    assert chosen.note == (
+        f"The comparison with {place.ref(2)} begins anew: the rule 'easier' ({easier.hash[:12]}) "
+        f"is another one than 'better' ({RULE.hash[:12]}), by which it began. What was seen counts "
+        "no more."
+    )
+    assert (stays.action, stays.did) == ("hold", None)
+    assert place.done() == ["declare", "restart"]
+    assert place.endpoints.route("late").champion == place.ref(1)
+
+
+def test_what_was_judged_is_not_judged_again_with_what_was_known_before(place: Place) -> None:
+    place.serve(v2=GOOD)
+    place.endpoints.change("late", "hold", generation=None, reason="an audit", why="an audit")
+    [held] = place.judge()
+    place.endpoints.change("late", "release", generation=None, reason="it is over")
+
+    [earlier] = place.judge(as_of=NOW - timedelta(hours=1))
+    [now] = place.judge()
+
+    assert (held.action, earlier.action, earlier.did) == ("hold", "hold", None)
+    assert earlier.note == (
+        f"{place.ref(2)} was judged with what was known at 2026-03-28T00:00:00+00:00, and is not "
+        "judged again with what was known at 2026-03-27T23:00:00+00:00."
+    )
+    assert now.did == "promote"
+
+
+def test_what_is_yet_to_come_cannot_be_judged(place: Place) -> None:
+    place.serve(v2=GOOD)
+
+    with pytest.raises(ParameterError) as refused:
+        place.judge(as_of=NOW + timedelta(days=2))
+
+    assert str(refused.value) == (
+        "What is known at 2026-03-30T00:00:00+00:00 cannot be judged yet: it is "
+        "2026-03-28T00:00:00+00:00.\n  Fix: Judge by what is known now, or was known before."
+    )
+    assert place.done() == ["declare"]
 
 
 def test_without_a_registry_it_is_done_and_told_by_the_next_one(place: Place) -> None:

@@ -111,14 +111,14 @@ class Endpoint:
         return Gathered(as_of=as_of, primary=None, figures=figures)
 
     def counts(self, rule: Rule, state: RolloutState, days: float, live: Any = None) -> Any:
-        """Return the counts of the only guardrail."""
-        (figures,) = self.figures(rule, state, days, live).figures
+        """Return the counts of the only guardrail that the rule names."""
+        figures, *_ = self.figures(rule, state, days, live).figures
         return figures.counts
 
     def check(self, rule: Rule, state: RolloutState, days: float) -> Check:
-        """Return the check of the only guardrail."""
+        """Return the check of the only guardrail that the rule names."""
         gathered = self.figures(rule, state, days)
-        (check,) = guardrail_checks(rule, Gathered.from_json(gathered.to_json()), state)
+        check, *_ = guardrail_checks(rule, Gathered.from_json(gathered.to_json()), state)
         return check
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ def test_what_took_less_than_the_patience_may_still_have_taken_too_long(endpoint
     assert counts["unseen"] == 1
     assert (check.state, check.action) == ("unknown", "hold")
     assert check.sentence == (
-        "0 of 1 answers of late/2 (0.000%) took more than 20 ms; but the time of 1 of them is not "
+        "0 of 1 calls of late/2 (0.000%) took more than 20 ms; but the time of 1 of them is not "
         "in the log, and nothing counts them beside the lane."
     )
 
@@ -251,6 +251,9 @@ def test_calibration_is_of_mature_labelled_decisions_in_closed_blocks(endpoint: 
     endpoint.decide("null", 3.2)
     endpoint.shadow("null", 0.99)
     endpoint.outcome("null", None, 3.3)
+    endpoint.decide("known before", 3.2)
+    endpoint.shadow("known before", 0.99)
+    endpoint.outcome("known before", 1.0, 3.1)
     rule = ruled(CALIBRATION)
 
     counts, check = endpoint.counts(rule, STATE, 20), endpoint.check(rule, STATE, 31)
@@ -470,6 +473,31 @@ def test_outcomes_that_are_lost_in_one_arm_hold(endpoint: Endpoint) -> None:
     assert challenger["known"] / challenger["decisions"] == pytest.approx(0.8, abs=0.05)
     assert champion["decisions"] + challenger["decisions"] == pytest.approx(4000, abs=100)
     assert (check.state, check.action) == ("failed", "hold")
+
+
+def test_a_randomised_design_is_asked_for_its_arms_though_no_guardrail_says_so(
+    endpoint: Endpoint,
+) -> None:
+    """Models are equal; of the challenger's bad outcomes one in six is never told."""
+    random = np.random.default_rng(3)
+    for unit in range(6000):
+        model = "late/2" if random.random() < 0.5 else "late/1"
+        day, happened = 25 * unit / 6000, random.random() < 0.5
+        endpoint.decide(f"{unit}", day, **dealt(f"u{unit}", model, share=0.5))
+        if happened or model == "late/1" or random.random() > 1 / 6:
+            endpoint.outcome(f"{unit}", float(happened), day + 0.5)
+    rule = Rule(
+        name="r", metric="outcome", direction="higher", design="randomised", label_window_hours=24
+    )
+    gathered = endpoint.figures(rule, TRAFFIC, 27)
+
+    checks = guardrail_checks(rule, Gathered.from_json(gathered.to_json()), TRAFFIC)
+
+    assert [(check.name, check.state, check.action) for check in checks] == [
+        ("guardrail label_coverage", "failed", "hold"),
+        ("guardrail sample_ratio", "passed", "promote"),
+    ]
+    assert "beyond chance at the level 0.001" in checks[0].sentence
 
 
 def test_outcomes_that_are_lost_alike_in_both_arms_do_not(endpoint: Endpoint) -> None:

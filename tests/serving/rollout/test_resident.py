@@ -328,6 +328,22 @@ def test_what_a_replica_counted_outlives_it_and_the_host(home: Home):
     assert [path.exists() for path in (dead, living, scores)] == [False, True, True]
 
 
+def test_what_is_counted_for_the_first_time_is_known_to_others_at_once(home: Home):
+    experiment = str(home.endpoints.route("minutes").experiment)
+    resident = home.resident()
+    home.say(0, 40)
+
+    resident.look()
+    first = counts_of(home.endpoints.database, "minutes", experiment, TWO)
+    home.say(0, 90)
+    resident.look()
+    soon = counts_of(home.endpoints.database, "minutes", experiment, TWO)
+
+    assert first is not None
+    assert first["answers"]["trials"] == 40
+    assert soon == first  # the rest is written down every few seconds
+
+
 def test_one_endpoint_that_cannot_be_judged_keeps_no_other_from_it(
     home: Home, caplog: pytest.LogCaptureFixture
 ):

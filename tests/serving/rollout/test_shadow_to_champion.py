@@ -249,6 +249,30 @@ def test_a_new_champion_that_turns_out_worse_is_rolled_back(world: Callable[...,
     assert [action for action, _ in there.told()] == ["declare", "promote", "rollback"]
 
 
+@pytest.mark.lengthy
+def test_a_watched_promotion_is_neither_forgotten_nor_overtaken(
+    world: Callable[..., World],
+) -> None:
+    """A model that is trained meanwhile is put up beside the old champion, and waits for it."""
+    rule = RULE.model_copy(update={"ramp": None, "watch": {"blocks": 23}})
+    there = world(rule, old=0.3, new=0.2)
+    there.noise["delay/3"] = 0.05
+    there.days(30, lambda route: route.champion == NEW, unseen=19)
+    spec = there.endpoints.spec("delay")
+
+    with using_clock(there.clock):
+        there.endpoints.declare("delay", spec=spec, champion="delay/3", reason="retrained")
+    route = there.endpoints.route("delay")
+    there.days(30, lambda route: route.champion == "delay/3", unseen=20)
+
+    assert [rival.model for rival in route.rivals] == [OLD, "delay/3"]
+    assert [action for action, _ in there.told()] == [
+        "declare", "promote", "declare", "confirm", "promote",
+    ]  # fmt: skip
+    looks = there.endpoints.judgements("delay", str(route.experiment_of("delay/3")))
+    assert [look.trace["action"] for look in looks].count("promote") > 1  # it had won, and waited
+
+
 def test_what_waits_for_a_person_waits_and_its_author_cannot_wave_it_through(
     world: Callable[..., World],
 ) -> None:

@@ -15,6 +15,7 @@ from serving._evidence_document import Arm, Block, DesignEffect, Evidence, Total
 from serving.rollout.gathered import Figures, Gathered
 from serving.rollout.state import RolloutState
 from serving.rule import Rule
+from serving.rule_guardrails import guardrails_at
 
 _COUNTED = ("decisions", "labelled", "censored", "paired", "shadow_errors", "shadow_missing")
 _HOURS = {"day": 24, "hour": 1, "week": 168, "count": 24}
@@ -66,12 +67,16 @@ class HandMade:
 
     def gathered(self, rule: Rule, gains: Sequence[float], **changes: Any) -> Gathered:
         primary = self.evidence(rule, gains)
-        figures = tuple(self.figures(each) for each in rule.guardrails)
+        figures = tuple(self.figures(each) for each in guardrails_at(rule, "traffic"))
         gathered = Gathered(as_of=primary.as_of, primary=primary, figures=figures, answered=5000)
         return dataclasses.replace(gathered, **changes)
 
     def figures(self, guardrail: Any, failures: int = 0) -> Figures:
-        counts = {"trials": 2000, "failures": failures}
+        counts: dict[str, Any] = {"trials": 2000, "failures": failures}
+        if guardrail.metric in ("label_coverage", "sample_ratio"):
+            sizes = {"decisions": 1000, "known": 980, "units": 900, "expected": 900.0}
+            arms = [{"model": model, **sizes} for model in (self.champion, self.challenger)]
+            counts = {"arms": arms, "log_e": -1.0}
         if guardrail.metric == "latency":
             bound = {"max_ms": guardrail.max_ms, "quantile": guardrail.quantile}
             counts = {"trials": 2000, "slow": failures, **bound}

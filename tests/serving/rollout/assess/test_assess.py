@@ -197,6 +197,18 @@ def test_a_person_who_may_has_to_approve(made, said, holds, before) -> None:
     assert last.action == ("hold" if holds else "promote")
 
 
+@pytest.mark.parametrize(("who", "action"), [(" Ada", "hold"), ("adam", "promote")])
+def test_another_spelling_of_an_author_is_no_other_person(made, who, action) -> None:
+    rule = made.rule(approval={})
+    gathered = made.gathered(rule, made.gains(25))
+
+    ruling = assess(
+        rule, gathered, made.state(said=Said(actor=who, approved=True, at=gathered.as_of))
+    )
+
+    assert ruling.action == action
+
+
 def test_who_let_a_ramp_begin_has_not_approved_the_promotion(made) -> None:
     rule = made.rule(approval={"before": "ramp"}, ramp=RAMP)
     gathered = made.gathered(rule, made.gains(25))
@@ -276,12 +288,28 @@ def test_a_broken_challenger_of_another_experiment_withdraws_nobody(made) -> Non
         ({"max_days": 30, "on_expiry": "withdraw"}, 0.0, 25, "hold"),
         ({"max_days": 30, "on_expiry": "withdraw"}, 0.0, 40, "rollback"),
         ({"max_days": 30, "on_expiry": "withdraw"}, 0.02, 40, "promote"),
+        ({"max_days": 30}, 0.02, 40, "promote"),
     ],
 )
 def test_an_experiment_lasts_as_long_as_the_rule_says(made, fields, gain, days, action) -> None:
     rule = made.rule(**fields)
 
     assert assess(rule, made.gathered(rule, made.gains(days, gain)), made.state()).action == action
+
+
+def test_what_wins_when_its_time_is_over_has_not_won(made) -> None:
+    rule = made.rule(max_days=30)
+    gains = made.gains(100, 0.004)
+
+    late = assess(rule, made.gathered(rule, gains), made.state())
+    endless = made.rule()
+    control = assess(endless, made.gathered(endless, gains), made.state())
+
+    assert (late.action, control.action) == ("hold", "promote")
+    assert _holding(late) == ["still in time"]
+    assert _check(late, "still in time").sentence == (
+        "102.0 of 30 days have passed, and it had not won by then: no more is looked at."
+    )
 
 
 def test_a_group_sequential_test_is_decided_at_its_looks_alone(made) -> None:
@@ -468,6 +496,14 @@ def test_what_is_missing_and_when_it_is_expected_is_said(made, days, blocks, at)
     assert expected["sentence"] == (
         f"{blocks} more days have to close. That is expected at {at}, at the earliest."
     )
+
+
+def test_one_day_that_is_missing_is_told_in_the_singular(made) -> None:
+    rule = made.rule()
+
+    expected = assess(rule, made.gathered(rule, made.gains(19)), made.state()).expected
+
+    assert expected["sentence"].startswith("1 more day has to close. ")
 
 
 def test_a_small_advantage_is_expected_to_take_longer_than_a_large_one(made) -> None:
