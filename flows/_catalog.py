@@ -1,4 +1,8 @@
-"""This module finds the flows under the configured roots, in files and in modules."""
+"""This module finds the flows under the configured roots, in files and in modules.
+
+The flow `rollout` is one of every installation: endpoints of a repository of one's own are judged
+too.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ _DECORATED = re.compile(r"^@flow\b", re.MULTILINE)
 
 
 def find_flows() -> dict[str, AnyFlow]:
-    """Return the flows of all roots by name, sorted.
+    """Return the flows of all roots by name, sorted; `rollout` is always among them.
 
     Raises:
         DefinitionError: Two flows have the same name, or a module cannot be imported.
@@ -38,6 +42,9 @@ def find_flows() -> dict[str, AnyFlow]:
                     f"Two flows are called '{value.name}': in {other.module} and {value.module}.",
                     remedy="Rename one of them.",
                 )
+    from flows.rollout import rollout
+
+    found.setdefault(rollout.name, rollout)
     return dict(sorted(found.items()))
 
 

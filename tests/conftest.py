@@ -12,7 +12,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,56 @@ def serving(servers: Settings) -> Settings:
 
     _services.up(only=("serving",))
     return servers
+
+
+@pytest.fixture(scope="session")
+def fail_beyond() -> Callable[..., None]:
+    """Put another model into a bundle: one that answers 0.25, and fails on longer flights."""
+
+    import hashlib
+    import json
+
+    from headrace.content import document_digest
+
+    def change(folder: Path, *, miles: float) -> None:
+        card = json.loads((folder / "card.json").read_bytes())
+        content = _failing([f["name"] for f in card["features"]], miles)
+        (folder / "model.onnx").write_bytes(content)
+        manifest = json.loads((folder / "runtime.json").read_bytes())
+        del manifest["checksum"]
+        manifest["files"]["model.onnx"] = hashlib.sha256(content).hexdigest()
+        manifest["choice"] |= {"small": "onnxruntime", "large": "onnxruntime", "switch_at": None}
+        manifest["checksum"] = document_digest(manifest)
+        (folder / "runtime.json").write_text(json.dumps(manifest))
+
+    return change
+
+
+def _failing(features: list[str], miles: float) -> bytes:
+    """Return a model in ONNX: beyond the limit it looks for a second answer, and there is one."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants = {
+        "place": np.array([features.index("distance")], np.int64),
+        "limit": np.array([[miles]], np.float32),
+        "one answer": np.array([0.25], np.float32),
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["rows", "place"], ["miles"], axis=1),
+            helper.make_node("Greater", ["miles", "limit"], ["is far"]),
+            helper.make_node("Cast", ["is far"], ["which"], to=TensorProto.INT64),
+            helper.make_node("Gather", ["one answer", "which"], ["score"], axis=0),
+        ],
+        "fails far away",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, len(features)])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -56,7 +56,8 @@ def _write_lines(shown: Mapping[str, Any]) -> None:
     if known:
         # the highest character stands for 0, which the bound has to pass, until it has
         line = spark(_from_below(lowers), most=max(0.0, *known) - min(0.0, *known))
-        _screen.write(f"  bound        {line}  {known[-1]:.4g} now, and above 0 to win")
+        wins = "above 0 to take over again" if shown["stage"] == "watch" else "above 0 to win"
+        _screen.write(f"  bound        {line}  {known[-1]:.4g} now, and {wins}")
 
 
 def _from_below(figures: Sequence[float | None]) -> list[float | None]:

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from serving._verdict import Verdict
     from serving.endpoints import Endpoints
     from serving.rollout.judging import Judged
+    from serving.rollout.ruling import Ruling
     from serving.rollout.state import RolloutState
     from serving.routing import Route
 
@@ -186,6 +188,7 @@ def ruling_for_promotion(
             f"'{name}'.\n{indent(verdict.prose(), '  ')}",
             remedy=f"Wait for a verdict that does, or promote it all the same: {force}.",
         )
+    _require_recent(endpoints, verdict, challenger, force)
     if route.held is not None:
         raise RoutingError(
             f"The endpoint '{name}' is held: {route.held}",
@@ -200,6 +203,32 @@ def ruling_for_promotion(
             f"{challenger}`, or promote it all the same: {force}.",
         )
     return verdict.rule.name
+
+
+def _require_recent(
+    endpoints: Endpoints, verdict: Ruling | Verdict, challenger: str, force: str
+) -> None:
+    """Refuse a ruling that knows nothing of what happened since: it may be worse by now."""
+    from datetime import timedelta
+
+    from headrace.settings import settings
+    from serving._verdict import Verdict
+    from serving.hosted import decisions_folder
+    from serving.rollout.log_time import moment_of
+    from serving.routing import RoutingError
+
+    if isinstance(verdict, Verdict):  # those of before there were rulings do not know the clock
+        return
+    name, most = verdict.state.endpoint, verdict.rule.max_age_hours
+    now = moment_of(decisions_folder(settings(), name), endpoints.spec(name).clock)
+    hours = (now - verdict.gathered.as_of) / timedelta(hours=1)
+    if hours > most:
+        raise RoutingError(
+            f"The newest verdict on {challenger} at the endpoint '{name}' knows nothing of the "
+            f"last {hours:,.0f} hours; {most:g} are allowed.",
+            remedy=f"Let it be judged again: `headrace endpoint judge {name}`, or promote it all "
+            f"the same: {force}.",
+        )
 
 
 def refuse_old_champion(endpoints: Endpoints, route: Route, challenger: str) -> None:

@@ -270,6 +270,28 @@ def test_a_promotion_by_hand_needs_a_ruling_that_nothing_holds(asking: Desk) -> 
     )
 
 
+def test_a_ruling_of_long_ago_promotes_nobody_by_hand(desk: Desk) -> None:
+    desk.saw(0.2)
+    told = json.loads(desk("judge", "flight_delay", "--dry-run", "--json").stdout)
+    experiment, trace = _experiment(desk), told["rulings"][0]["trace"]
+    desk.endpoints.record_verdict("flight_delay", experiment, trace)  # and whoever did so ended
+    with using_settings(home=desk.home):
+        folder = decisions_folder(settings(), "flight_delay")
+    with DecisionLog.open(folder, writer="later") as log:
+        columns = log.columns(["wind"])
+        log.append(_records(experiment, columns, 32, 0, 0.9))
+
+    refused = desk.refused("promote", "flight_delay")
+
+    assert trace["action"] == "promote"
+    assert refused == (
+        f"Error: The newest verdict on {B} at the endpoint 'flight_delay' knows nothing of the "
+        "last 190 hours; 168 are allowed.\n"
+        "  Fix: Let it be judged again: `headrace endpoint judge flight_delay`, or promote it all "
+        'the same: `headrace endpoint promote flight_delay --force --reason "…"`.\n'
+    )
+
+
 def test_a_hold_or_a_refusal_since_the_ruling_stops_a_promotion_by_hand(asking: Desk) -> None:
     asking.saw(0.2)
     experiment = _experiment(asking)

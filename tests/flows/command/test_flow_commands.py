@@ -214,9 +214,24 @@ def without_times(text: str) -> str:
     return re.sub(r"\d+\.\d+ s\b", "… s", re.sub(r"(run[: ])[0-9a-f]{8,12}\b", r"\1…", squeezed))
 
 
+# every installation has it, whatever its roots are
+ROLLOUT = """\
+rollout: Judge all challengers, and promote, ramp, confirm, withdraw or go back by the rules.
+    -p endpoints=…  Names of endpoints; none for all that have a rule and something to judge. \
+(default None)
+    -p as_of=…  The moment, aware, whose knowledge is used; none for now, and for the last moment \
+of the log where requests say when they are decided. (default None)
+    starts every hour
+    starts when headrace.model.approved
+    starts when headrace.model.released
+    at most 1 at once
+"""
+
+
 def test_flows_are_listed_with_parameters_defaults_and_descriptions(shop: Shop) -> None:
     assert shop.done("flows") == (
         "accident: Spill some tea.\n"
+        f"{ROLLOUT}"
         "soup: Take tea for soup.\n"
         "tea: Make tea.\n"
         "    -p pot=…  What it is made in. (default Pot(litres=2, glaze='blue'))\n"
@@ -229,7 +244,7 @@ def test_flows_are_listed_with_parameters_defaults_and_descriptions(shop: Shop) 
 def test_flows_as_json_have_the_schema_of_their_parameters(shop: Shop) -> None:
     told = {flow["name"]: flow for flow in json.loads(shop.done("flows", "--json"))}
 
-    assert list(told) == ["accident", "soup", "tea"]
+    assert list(told) == ["accident", "rollout", "soup", "tea"]
     assert told["tea"]["module"] == "shop.tea"
     fields = told["tea"]["parameters"]["properties"]
     assert fields["cups"] == {
