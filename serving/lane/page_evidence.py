@@ -91,8 +91,9 @@ def _figures(each: Mapping[str, Any], block: str) -> list[tuple[str, object]]:
     requests, effective = each.get("requests"), number_of(each.get("effective"))
     if isinstance(requests, int):
         shown.append(("Decisions", f"{requests:,}"))
-    if effective is not None:
-        shown.append(("Worth, independent", f"about {effective:,.0f}"))
+    if effective is not None and isinstance(requests, int):
+        # blocks that differ less than chance would have them do not make more decisions of them
+        shown.append(("Worth, independent", f"about {min(effective, requests):,.0f}"))
     alpha = number_of(each.get("alpha"))
     if alpha is not None:
         shown.append(("Level", f"{alpha:.4g}"))
