@@ -482,7 +482,7 @@ def home(tmp_path: Path, bundle: Path, project: Path) -> Iterator[Path]:
 
 
 def test_an_endpoint_is_deployed_with_what_its_models_need(home, gusts, call):
-    spec = _spec(["delays/1"], [], [weather, gusts], None)
+    spec = _spec("delays", ["delays/1"], [], [weather, gusts], None)
 
     assert [(e["view"], e["features"]) for e in spec.lookups] == [("weather", ["wind", "gust"])]
     assert spec.on_demand == (call.to_json(),)
@@ -490,7 +490,7 @@ def test_an_endpoint_is_deployed_with_what_its_models_need(home, gusts, call):
 
 
 def test_an_endpoint_of_before_on_demand_views_is_read_as_it_was(home, gusts):
-    document = _spec(["delays/1"], [], [weather, gusts], None).to_json()
+    document = _spec("delays", ["delays/1"], [], [weather, gusts], None).to_json()
     del document["on_demand"]
 
     assert EndpointSpec.from_json(document).on_demand == ()
@@ -523,7 +523,7 @@ def test_the_plan_finds_what_an_on_demand_view_of_an_endpoint_needs(gusts):
 
 def test_a_model_whose_on_demand_view_is_not_given_is_refused(home):
     with pytest.raises(DataError) as error:
-        _spec(["delays/1"], [], [weather], None)
+        _spec("delays", ["delays/1"], [], [weather], None)
 
     assert error.value.problem == (
         "delays/1 takes feature 'gust_factor' of view 'gusts', which is not among the views of the "
