@@ -158,6 +158,8 @@ def _more_blocks(ruling: Ruling, evidence: Evidence, holding: dict[str, Check]) 
         yield more(missing, "The next look is after {}." if rule.looks else _IF_IT_STAYS)
     else:
         said = f"At this advantage, {_MOST_BLOCKS:,} {block_name(rule)} prove nothing."
+        if sum(values) <= 0:
+            said = f"It is not ahead: more {block_name(rule)} like these prove nothing."
         yield _Wait(sentence=said)
 
 

@@ -517,6 +517,14 @@ def test_a_small_advantage_is_expected_to_take_longer_than_a_large_one(made) -> 
     assert blocks(-0.01) is None
 
 
+def test_of_a_challenger_that_is_behind_no_day_is_named(made) -> None:
+    rule = made.rule()
+
+    expected = assess(rule, made.gathered(rule, made.gains(25, -0.01, seed=1)), made.state())
+
+    assert expected.expected["sentence"] == ("It is not ahead: more days like these prove nothing.")
+
+
 def test_a_rule_is_asked_for_and_nothing_is_changed_by_asking(made) -> None:
     rule: Rule = made.rule(watch={"blocks": 20}, ramp=RAMP)
     gathered, state = made.gathered(rule, made.gains(25)), made.traffic(0.25)
