@@ -39,7 +39,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY}
 _GONE = (FileNotFoundError, NotADirectoryError)
-_TRIES = 20  # how often somebody may discard what we put before we say so
+_TRIES = 500  # how often somebody may discard what we put before we say so
 
 
 class LocalStore:
@@ -264,13 +264,16 @@ class LocalStore:
         """Read what was verified; from the copy in its place, if that was put aside meanwhile."""
         path = self._path(digest)
         with self._explained("read", digest):
+            before = None
             for _ in range(_TRIES):
                 manifest, copy = self._verified(digest, kind), _inode(path)
                 try:
                     return read(path, manifest)
                 except _GONE:
-                    if _inode(path) == copy:
+                    # once may be chance: it was away, or its successor was given its inode
+                    if copy is not None and before == copy == _inode(path):
                         raise
+                    before = copy
         raise self._unknown(digest)
 
     def _verified(self, digest: str, kind: Kind | None) -> Manifest:
@@ -334,12 +337,13 @@ _READERS = {
 }
 
 
-def _inode(path: Path) -> int | None:
+def _inode(path: Path) -> tuple[int, int] | None:
     """Return what tells one copy of an object from the next; None where there is none."""
     try:
-        return path.stat().st_ino
+        found = path.stat()
     except _GONE:
         return None
+    return found.st_ino, found.st_ctime_ns  # an inode alone may be given to the next copy
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
