@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,34 @@ class Bound:
     log_e: float | None
 
 
+def found_json(
+    checks: Sequence[Check], bounds: Sequence[Bound], crossed: datetime | None
+) -> dict[str, Any]:
+    """Return what was found, as both formats of traces hold it."""
+    return {
+        "checks": [
+            {
+                "name": check.name,
+                "state": check.state,
+                "action": check.action,
+                "sentence": check.sentence,
+                "figures": dict(check.figures),
+            }
+            for check in checks
+        ],
+        "bounds": [
+            {
+                "start": bound.start.isoformat(),
+                "mean": bound.mean,
+                "lower": bound.lower,
+                "log_e": bound.log_e,
+            }
+            for bound in bounds
+        ],
+        "crossed": None if crossed is None else crossed.isoformat(),
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """This is what a rule says of the evidence, and why.
@@ -58,26 +87,7 @@ class Verdict:
             "rule": self.rule.document(),
             "rule_hash": self.rule.hash,
             "evidence": self.evidence.to_json(),
-            "checks": [
-                {
-                    "name": check.name,
-                    "state": check.state,
-                    "action": check.action,
-                    "sentence": check.sentence,
-                    "figures": dict(check.figures),
-                }
-                for check in self.checks
-            ],
-            "bounds": [
-                {
-                    "start": bound.start.isoformat(),
-                    "mean": bound.mean,
-                    "lower": bound.lower,
-                    "log_e": bound.log_e,
-                }
-                for bound in self.bounds
-            ],
-            "crossed": None if self.crossed is None else self.crossed.isoformat(),
+            **found_json(self.checks, self.bounds, self.crossed),
             "action": self.action,
         }
 

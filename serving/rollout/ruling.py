@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.content import document_digest
 from serving._check import Action, Check
-from serving._verdict import Bound
+from serving._verdict import Bound, found_json
 from serving.rollout.gathered import Gathered
 from serving.rollout.state import RolloutState
 from serving.rule import Rule
@@ -64,26 +64,7 @@ class Ruling:
             # not every figure decides: of any that was changed afterwards, this tells
             "digest": document_digest(judged),
             "alpha": self.alpha,
-            "checks": [
-                {
-                    "name": check.name,
-                    "state": check.state,
-                    "action": check.action,
-                    "sentence": check.sentence,
-                    "figures": dict(check.figures),
-                }
-                for check in self.checks
-            ],
-            "bounds": [
-                {
-                    "start": bound.start.isoformat(),
-                    "mean": bound.mean,
-                    "lower": bound.lower,
-                    "log_e": bound.log_e,
-                }
-                for bound in self.bounds
-            ],
-            "crossed": None if self.crossed is None else self.crossed.isoformat(),
+            **found_json(self.checks, self.bounds, self.crossed),
             "action": self.action,
             "share": self.share,
             "expected": dict(self.expected),
