@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flows._tracking.stage import Metric, Stage
 from headrace.errors import ServiceError
-from serving._mlflow import MlflowDown, MlflowServer, pairs
+from serving._mlflow import MlflowDown, MlflowRefusal, MlflowServer, pairs
 from serving._models import create_logged_model, finish_logged_model, upload
 
 # MLflow's limits on one request
 _MOST_PAIRS = 100
 _MOST_METRICS = 900
+# each refusal means that another request has added a dataset, so that few come
+_DATASET_ATTEMPTS = 5
 
 T = TypeVar("T")
 
@@ -62,7 +64,7 @@ def _sent(server: MlflowServer, stage: Stage, folder: Path | None) -> str:
             )
         finish_logged_model(server, stage.model_id, folder / "model", run_id=run_id)
     if stage.datasets:
-        server.post("/runs/log-inputs", run_id=run_id, datasets=stage.datasets)
+        _log_datasets(server, run_id, stage.datasets)
     for batch in _batches(stage):
         server.post("/runs/log-batch", run_id=run_id, **batch)
     if folder is not None and stage.files:
@@ -71,6 +73,22 @@ def _sent(server: MlflowServer, stage: Stage, folder: Path | None) -> str:
         ended = {} if stage.ended_ms is None else {"end_time": stage.ended_ms}
         server.post("/runs/update", run_id=run_id, status=stage.status, **ended)
     return run_id
+
+
+def _log_datasets(server: MlflowServer, run_id: str, datasets: Sequence[Mapping[str, Any]]) -> None:
+    """Log what a run has read; again where another run told MLflow of the same data at once.
+
+    MLflow looks for a dataset before it adds it, and answers both of two requests that found none
+    by adding one: the later breaks the rule that there is one of each, and is refused whole.
+    """
+    for attempt in range(1, _DATASET_ATTEMPTS + 1):
+        try:
+            server.post("/runs/log-inputs", run_id=run_id, datasets=datasets)
+        except MlflowRefusal:
+            if attempt == _DATASET_ATTEMPTS:
+                raise
+        else:
+            return
 
 
 def _create_run(server: MlflowServer, stage: Stage) -> str:
