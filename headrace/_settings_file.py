@@ -78,3 +78,10 @@ def _from_folder(folder: Path, key: str, value: Any) -> Any:
     if key in _PATHS and isinstance(value, str) and "://" not in value:
         return str(folder / Path(value).expanduser())
     return value
+
+
+def bundled_packages() -> tuple[Path, ...]:
+    """Return the folders of our own packages, where they are installed."""
+    folder = Path(__file__).parent.parent
+    names = ("features", "operators", "serving", "flows")
+    return tuple(folder / name for name in names if (folder / name / "__init__.py").is_file())

@@ -32,7 +32,7 @@ from pydantic_settings import (
 )
 
 from headrace._machine import operating_system_user, usable_processors
-from headrace._settings_file import FILE_NAME, PATHS_OF_TLS, TomlFile, lower_first
+from headrace._settings_file import FILE_NAME, PATHS_OF_TLS, TomlFile, bundled_packages, lower_first
 from headrace.addresses import address_of, is_loopback, port_after_mlflow, wrong_address
 from headrace.errors import ParameterError, UnknownNameError
 
@@ -42,6 +42,8 @@ _FEATURES = {
     "features_registry_url": ("postgresql://", "postgresql+psycopg://"),
     "features_online_url": ("redis://", "rediss://", "postgresql://", "postgresql+psycopg://"),
 }
+_SECRETS = ("client_key", "label_studio_token")
+_WEB = ("notify_url", "otlp_endpoint", "serving_front_url", "label_studio_url")
 _Name = Annotated[str, Field(min_length=1)]
 _Places = Annotated[int, Field(ge=1)]
 
@@ -82,6 +84,10 @@ class Settings(BaseSettings):
         feast_ui: Whether `headrace up` starts Feast's page of features without being told to.
         feast_ui_host: Interface that page listens on.
         feast_ui_port: Port it listens on; the one after MLflow's by default.
+        labels_host: Interface the labeling page listens on.
+        labels_port: Port it listens on.
+        label_studio_url: Address of a Label Studio where people may label; none by default.
+        label_studio_token: Token by which it is asked; never shown.
         features_registry_url: SQLAlchemy URL of Feast's registry; `features/registry.db` in `home`
             by default, else on PostgreSQL.
         serving_front: What customers' requests come to: "off", each lane at a port of its own on
@@ -137,6 +143,10 @@ class Settings(BaseSettings):
     feast_ui: bool = True
     feast_ui_host: str = "127.0.0.1"
     feast_ui_port: int = Field(ge=1, le=65535)
+    labels_host: str = Field(default="127.0.0.1", min_length=1)
+    labels_port: int = Field(default=8600, ge=1, le=65535)
+    label_studio_url: str | None = None
+    label_studio_token: SecretStr | None = None
     features_registry_url: str | None = None
     features_online_url: str | None = None
     serving_front: Literal["off", "haproxy"] = "off"
@@ -177,7 +187,7 @@ class Settings(BaseSettings):
             "database_url": _database_in(home),
             "prefect_url": address_of(cls, given, "prefect"),
             "mlflow_url": address_of(cls, given, "mlflow"),
-            "roots": _bundled_packages(),
+            "roots": bundled_packages(),
             "threads": usable_processors(),
             "feast_ui_port": port_after_mlflow(cls, given),
         }
@@ -202,7 +212,7 @@ class Settings(BaseSettings):
         except ValueError:
             raise PydanticCustomError("json", 'It is not valid JSON, such as {"a": 2}') from None
 
-    @field_validator("client_key", mode="before")
+    @field_validator(*_SECRETS, mode="before")
     @classmethod
     def _show_no_key(cls, value: object) -> object:
         return value if value is None else SecretStr(str(value))  # no error quotes it then
@@ -212,7 +222,7 @@ class Settings(BaseSettings):
     def _make_file_absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
 
-    @field_validator("notify_url", "otlp_endpoint", "serving_front_url", mode="after")
+    @field_validator(*_WEB, mode="after")
     @classmethod
     def _take_web_addresses_only(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"https?://[^\s/]+", value):
@@ -282,7 +292,7 @@ class Settings(BaseSettings):
     def as_environment(self) -> dict[str, str]:
         """Return the `HEADRACE_*` variables under which a child process has these settings."""
         # a key is no child's business: those that need it are given it as this process was
-        values = self.model_dump(mode="json", exclude={"client_key"}) | {
+        values = self.model_dump(mode="json", exclude=set(_SECRETS)) | {
             "roots": os.pathsep.join(map(str, self.roots)),
             "limits": json.dumps(self.limits),
         }
@@ -379,12 +389,6 @@ def _database_in(home: Path) -> str:
 
 def _own_home() -> Path:
     return Path("~/.headrace").expanduser()
-
-
-def _bundled_packages() -> tuple[Path, ...]:
-    folder = Path(__file__).parent.parent
-    names = ("features", "operators", "serving", "flows")
-    return tuple(folder / name for name in names if (folder / name / "__init__.py").is_file())
 
 
 def _where(name: str, changes: dict[str, Any]) -> str:

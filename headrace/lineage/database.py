@@ -33,7 +33,7 @@ from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
 from headrace.errors import DataError, DefinitionError, HeadraceError, StoreError
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision in `migrations/versions/`; a test holds the two together."""
 
 metadata = MetaData()

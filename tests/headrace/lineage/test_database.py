@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+import headrace.labels.tables
 import headrace.lineage
 import serving._endpoint_tables  # noqa: F401  declares its tables on the same metadata
 from headrace.errors import StoreError

@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+import headrace.labels.tables
 import headrace.lineage
 import serving._endpoint_tables  # noqa: F401  declares its tables on the same metadata
 from headrace.lineage import Lineage
