@@ -138,9 +138,9 @@ class LabelSchema(BaseModel):
     def _choice(self, answer: Any) -> str:
         if isinstance(answer, str) and answer in self.choices:
             return answer
+        near = did_you_mean(str(answer), self.choices)
         raise DataError(
-            f"The answer {answer!r} is none of the choices."
-            f"{did_you_mean(str(answer), self.choices)}",
+            f"The answer {answer!r} is none of the choices.{near if '?' in near else ''}",
             remedy=f"Answer with one of: {', '.join(self.choices)}.",
         )
 
