@@ -14,9 +14,8 @@ TOPIC = LabelSchema(choices=("business", "sport"))
 
 
 def declared(**changes: Any) -> LabelTask:
-    return LabelTask(
-        **{"name": "topic", "labels": TOPIC, "entity": "id", "show": ["text"]} | changes
-    )
+    document = {"name": "topic", "labels": TOPIC, "entity": "id", "show": ["text"]} | changes
+    return LabelTask.model_validate(document)
 
 
 def test_a_task_is_the_same_after_it_was_written_and_read() -> None:
