@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -29,6 +29,8 @@ class LabelTask(BaseModel):
         labels: What may be answered, and the guideline.
         entity: Column that says what an item is; a rater sees it only if `show` has it.
         show: Columns that raters see, in order; they get no others.
+        media: Columns whose value is the address of an image or a sound, to what it is; Label Studio
+            shows them as such, our own page shows the address.
         overlap: How many raters answer each item.
         gold_share: Share of a batch that are items whose answer is known, mixed in unseen, to
             measure raters by; for batches that are given such items.
@@ -46,6 +48,7 @@ class LabelTask(BaseModel):
     labels: LabelSchema
     entity: str = Field(min_length=1)
     show: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
+    media: dict[str, Literal["image", "audio"]] = Field(default_factory=dict)
     overlap: int = Field(default=2, ge=1, le=100)
     gold_share: _Share = 0.05
     suggest: bool = True
@@ -59,6 +62,11 @@ class LabelTask(BaseModel):
         if twice:
             raise PydanticCustomError(
                 "show", "The column '{one}' is shown twice", {"one": twice[0]}
+            )
+        unseen = sorted(self.media.keys() - set(self.show))
+        if unseen:
+            raise PydanticCustomError(
+                "media", "The column '{one}' is not shown", {"one": unseen[0]}
             )
         if self.raters is not None and len(set(self.raters)) < self.overlap:
             raise PydanticCustomError(

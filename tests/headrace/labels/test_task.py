@@ -34,6 +34,7 @@ def test_a_task_is_the_same_after_it_was_written_and_read() -> None:
             {"raters": ["ada"]},
             "2 raters are to answer each item, but only 1 may answer at all",
         ),
+        ({"media": {"photo": "image"}}, "The column 'photo' is not shown"),
         ({"name": "Topic"}, "String should match pattern '^[a-z][a-z0-9_]{0,63}$'"),
         ({"overlap": 0}, "Input should be greater than or equal to 1"),
         ({"show": []}, "Tuple should have at least 1 item after validation, not 0"),
