@@ -29,7 +29,7 @@ class LabelTask(BaseModel):
         labels: What may be answered, and the guideline.
         entity: Column that says what an item is; a rater sees it only if `show` has it.
         show: Columns that raters see, in order; they get no others.
-        media: Columns whose value is the address of an image or a sound, to what it is; Label Studio
+        media: Columns that hold the address of an image or a sound, to which of both; Label Studio
             shows them as such, our own page shows the address.
         overlap: How many raters answer each item.
         gold_share: Share of a batch that are items whose answer is known, mixed in unseen, to
