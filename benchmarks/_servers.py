@@ -18,9 +18,9 @@ from headrace.settings import Settings, using_settings
 def servers(*names: str) -> Iterator[Settings]:
     """Start services, all by default, and stop them at the end; the settings name them."""
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as home:
-        prefect, mlflow = free_ports(2)
+        prefect, mlflow, labels = free_ports(3)
         with using_settings(
-            home=Path(home), prefect_port=prefect, mlflow_port=mlflow
+            home=Path(home), prefect_port=prefect, mlflow_port=mlflow, labels_port=labels
         ) as configured:
             _services.apply_client_environment(configured)
             try:

@@ -23,12 +23,13 @@ _FIRST, _SECOND = 360, 60  # seconds
 def run() -> Iterator[dict[str, Any]]:
     """Yield the seconds of the first and of the second run."""
     with tempfile.TemporaryDirectory(prefix="headrace-main-job-") as home:
-        prefect, mlflow = free_ports(2)
+        prefect, mlflow, labels = free_ports(3)
         environment = {
             **inherited_environment(),
             "HEADRACE_HOME": str(Path(home) / "var"),
             "HEADRACE_PREFECT_PORT": str(prefect),
             "HEADRACE_MLFLOW_PORT": str(mlflow),
+            "HEADRACE_LABELS_PORT": str(labels),
         }
         try:
             yield _row("first", _main_job(environment), _FIRST, "an empty home, services down")

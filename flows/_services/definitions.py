@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flows._services.environment import (
     feast_ui_environment,
+    labels_environment,
     mlflow_environment,
     prefect_environment,
     runner_environment,
@@ -18,6 +19,7 @@ from flows._services.environment import (
 )
 from headrace.errors import UnknownNameError
 from headrace.settings import Settings
+from serving.labeling.addresses import labels_url
 
 # -P: a folder of the same name in the working directory must not hide an installed package
 _PYTHON = (sys.executable, "-P", "-m")
@@ -64,7 +66,7 @@ class Service:
 
 def services(of: Settings) -> tuple[Service, ...]:
     """Return all services of these settings, in the order in which they can be started."""
-    return _prefect(of), _mlflow(of), _feast_ui(of), _runner(of), _serving(of)
+    return _prefect(of), _mlflow(of), _feast_ui(of), _labels(of), _runner(of), _serving(of)
 
 
 def chosen(of: Settings, only: tuple[str, ...]) -> tuple[Service, ...]:
@@ -163,6 +165,23 @@ def _feast_ui(of: Settings) -> Service:
         url=address,
         health_url=f"{address}/health",
         by_default=of.feast_ui,
+        may_lack=True,
+    )
+
+
+def _labels(of: Settings) -> Service:
+    address = labels_url(of)
+    return Service(
+        name="labels",
+        title="labeling page",
+        command=(*_PYTHON, "serving.labeling.server"),
+        folder=of.home / "labels",
+        environment=labels_environment(of),
+        host=of.labels_host,
+        port=of.labels_port,
+        port_setting="labels_port",
+        url=address,
+        health_url=f"{address}/health",
         may_lack=True,
     )
 

@@ -95,6 +95,11 @@ def feast_ui_environment(of: Settings) -> dict[str, str]:
     return {**_QUIET, **of.as_environment(), **_no_proxy()}
 
 
+def labels_environment(of: Settings) -> dict[str, str]:
+    """Return the variables of the process that shows the labeling page."""
+    return {**_QUIET, **of.as_environment(), **_no_proxy()}
+
+
 def _prefect_folders(of: Settings) -> dict[str, str]:
     home = of.home / "prefect"
     return {"PREFECT_HOME": str(home), "PREFECT_PROFILES_PATH": str(home / "profiles.toml")}

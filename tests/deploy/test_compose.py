@@ -68,12 +68,14 @@ def test_servers_listen_where_ports_are_published_and_are_known_by_the_published
     prefect = service_to_become("prefect", of)
     mlflow = service_to_become("mlflow", of)
     feast = service_to_become("feast", of)
+    labels = service_to_become("labels", of)
 
     everywhere = COMPOSE["x-service"]["environment"]["HEADRACE_PREFECT_HOST"]
     for service in (prefect, mlflow):
         words = service.command or ()
         assert words[words.index("--host") + 1] == everywhere == ".".join("0000")
     assert (feast.host, feast.url) == (everywhere, "http://127.0.0.1:5051")
+    assert (labels.host, labels.url) == (everywhere, "http://127.0.0.1:8600")
     assert prefect.environment["PREFECT_UI_API_URL"] == "http://127.0.0.1:4200/api"
     assert (prefect.url, mlflow.url) == ("http://127.0.0.1:4200", "http://127.0.0.1:5050")
 
@@ -81,7 +83,7 @@ def test_servers_listen_where_ports_are_published_and_are_known_by_the_published
 def test_ports_are_published_on_loopback_only():
     published = [port for each in COMPOSE["services"].values() for port in each.get("ports", ())]
 
-    assert published == ["127.0.0.1:4200:4200", "127.0.0.1:5050:5050", "127.0.0.1:5051:5051"]
+    assert published == [f"127.0.0.1:{port}:{port}" for port in (4200, 5050, 5051, 8600)]
 
 
 def test_services_share_what_processes_of_one_machine_share():

@@ -49,6 +49,7 @@ def home(tmp_path: Path) -> Iterator[Settings]:
         prefect_port=_free_port(),
         mlflow_port=_free_port(),
         feast_ui_port=_free_port(),
+        labels_port=_free_port(),
         server_start_seconds=20,
     )
     yield of
@@ -170,11 +171,11 @@ def test_the_feast_ui_is_started_only_when_named_where_the_settings_say_so(
     assert (named.title, named.state) == ("Feast UI", "ready")
 
 
-def test_there_are_five_services_and_ray_is_told_to_stay_on_this_machine(home: Settings):
+def test_there_are_six_services_and_ray_is_told_to_stay_on_this_machine(home: Settings):
     original = {service.name: service for service in SERVICES(home)}
 
     serving = original["serving"]
-    assert list(original) == ["prefect", "mlflow", "feast", "runner", "serving"]
+    assert list(original) == ["prefect", "mlflow", "feast", "labels", "runner", "serving"]
     assert serving.ready_file == home.run_folder / "serving.ready"
     assert serving.environment["RAY_AUTH_MODE"] == "token"
     assert serving.environment["RAY_AUTH_TOKEN_PATH"] == str(home.home / "serving" / "ray-token")
