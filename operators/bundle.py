@@ -23,7 +23,7 @@ from operators._onnx_session import ONNX_FILE
 from operators._parity import answers_of, compared
 from operators._runtime_choice import RUNTIMES, RuntimeChoice
 from operators.runtimes import choose_runtime, load_runtime, packages_of, probes_of
-from operators.scoring import MODEL_FILE, Scorer, load
+from operators.scoring import MODEL_FILE, Scorer, load, require_one_score
 
 CARD_FILE = "card.json"
 
@@ -43,6 +43,7 @@ def write_bundle(
         onnx: The model in ONNX, instead of our own conversion; see `choose_runtime`.
 
     Raises:
+        DefinitionError: The model does not answer with one score a row.
         DataError: The model answers NaN or infinity, or its files, read back from disk, do not
             answer as the model does. Nothing is written.
         StoreError: The folder cannot be written.
@@ -51,6 +52,7 @@ def write_bundle(
     if kept is not None:
         return kept
     card = model.card
+    require_one_score(card)
     probes = probes_of(card, model.read)
     expected = answers_of(card, load(model, threads=threads).scores, probes)
     converted = to_onnx(card, model.read) if onnx is None else onnx

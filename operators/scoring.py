@@ -21,6 +21,8 @@ from operators._mlp import read_mlp
 from operators._skops_bytes import read_estimator
 
 MODEL_FILE = {"xgboost": "model.ubj", "sklearn": "model.skops", "torch": "weights.npz"}
+# Read by `operators._labeler_file`, which a lane does not import.
+_LABELER = "labeler"
 # Below this numpy multiplies on the calling thread anyway, and setting a limit costs 15 µs; 100
 # rows on more threads took up to 16 ms on a busy machine.
 _SOME_ROWS = 16
@@ -72,12 +74,7 @@ def load_scorer(card: ModelCard, read: Callable[[str], bytes], *, threads: int =
     Raises:
         DefinitionError: The model's flavor is not known here.
     """
-    if card.flavor not in MODEL_FILE:
-        raise DefinitionError(
-            f"There is no scoring runtime for flavor '{card.flavor}'."
-            f"{did_you_mean(card.flavor, MODEL_FILE)}",
-            remedy="Train the model with one of the bundled trainers.",
-        )
+    require_one_score(card)
     content = read(MODEL_FILE[card.flavor])
     if card.flavor == "xgboost":
         return _xgboost_scorer(card, content, threads)
@@ -87,9 +84,33 @@ def load_scorer(card: ModelCard, read: Callable[[str], bytes], *, threads: int =
     return Scorer(card=card, runtime=f"numpy {np.__version__}", scores=scores)
 
 
+def require_one_score(card: ModelCard) -> None:
+    """Refuse a model that does not answer with one score a row, as lanes and evaluations need.
+
+    Raises:
+        DefinitionError: It is a labeler, or its flavor is not known here.
+    """
+    if card.flavor == _LABELER:
+        raise DefinitionError(
+            f"The model is a labeler of {len(card.classes)} classes, and answers with a "
+            "probability for each. Endpoints, `score`, `select` and `evaluate` take models that "
+            "answer with one score.",
+            remedy="Ask it with `class_probabilities` or `label_by_model`; for an endpoint, train "
+            "a model of two classes, such as with `train_sklearn`.",
+        )
+    if card.flavor not in MODEL_FILE:
+        raise DefinitionError(
+            f"There is no scoring runtime for flavor '{card.flavor}'."
+            f"{did_you_mean(card.flavor, MODEL_FILE)}",
+            remedy="Train the model with one of the bundled trainers.",
+        )
+
+
 def size_of(model: Model) -> int:
     """Return the bytes of the model's own file, without the card."""
-    return len(model.read(MODEL_FILE[model.card.flavor]))
+    from operators._labeler_file import LABELER_FILE
+
+    return len(model.read({**MODEL_FILE, _LABELER: LABELER_FILE}[model.card.flavor]))
 
 
 def measure(model: Model, *, threads: int = 1) -> dict[str, Any]:
@@ -102,24 +123,38 @@ def measure(model: Model, *, threads: int = 1) -> dict[str, Any]:
         p50_ms, p99_ms: Milliseconds from the encoded row to its score, over up to 500 calls.
         runtime: The library that scored.
     """
-    scorer = load(model, threads=threads)
-    row = encode({k: list(v)[:1] for k, v in scorer.card.example.items()}, scorer.card)
+    ask, runtime = _one_row(model, threads)
     tick = SystemClock().monotonic
     for _ in range(_WARM_UP):
-        scorer.scores(row)
+        ask()
     seconds: list[float] = []
     end = tick() + _MOST_SECONDS
     while len(seconds) < _MOST_CALLS and (tick() < end or len(seconds) < _WARM_UP):
         before = tick()
-        scorer.scores(row)
+        ask()
         seconds.append(tick() - before)
     p50, p99 = np.quantile(seconds, [0.5, 0.99]) * 1000
     return {
         "bytes": size_of(model),
         "p50_ms": round(float(p50), 4),
         "p99_ms": round(float(p99), 4),
-        "runtime": scorer.runtime,
+        "runtime": runtime,
     }
+
+
+def _one_row(model: Model, threads: int) -> tuple[Callable[[], object], str]:
+    """Return what asks a model for its first example row, and what answers."""
+    card = model.card
+    first = {name: list(values)[:1] for name, values in card.example.items()}
+    if card.flavor == _LABELER:
+        from operators._labeler_file import load_labeler
+
+        labeler = load_labeler(model)
+        sklearn = f"scikit-learn {card.packages.get('scikit-learn', '')}"
+        return lambda: labeler.probabilities(first), sklearn
+    scorer = load(model, threads=threads)
+    row = encode(first, card)
+    return lambda: scorer.scores(row), scorer.runtime
 
 
 def _xgboost_scorer(card: ModelCard, content: bytes, threads: int) -> Scorer:

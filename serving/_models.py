@@ -24,7 +24,7 @@ from headrace.contents import FilesContent
 from headrace.errors import ServiceError
 from headrace.models import ModelCard, ModelFeature
 from serving._mlflow import MlflowDown, MlflowRefusal, MlflowServer, pairs
-from serving._pyfunc import answer_column
+from serving._pyfunc import LABELER, answer_columns
 
 if TYPE_CHECKING:
     from mlflow.models import Model as MlflowModel
@@ -248,8 +248,8 @@ def signature_of(card: ModelCard) -> ModelSignature:
     columns: list[ColSpec | TensorSpec] = [
         ColSpec(_mlflow_type(f, card), f.name) for f in card.features
     ]
-    answer = ColSpec("double", answer_column(card.task))
-    return ModelSignature(inputs=MlflowSchema(columns), outputs=MlflowSchema([answer]))
+    answers: list[ColSpec | TensorSpec] = [ColSpec("double", name) for name in answer_columns(card)]
+    return ModelSignature(inputs=MlflowSchema(columns), outputs=MlflowSchema(answers))
 
 
 def _mlflow_type(feature: ModelFeature, card: ModelCard) -> str:
@@ -293,9 +293,11 @@ def _write_files(model: Model, directory: Path) -> None:
 
 def _add_native_flavor(described: MlflowModel, card: ModelCard, directory: Path) -> None:
     """Declare the library's own flavor on our file; torch's needs pickle, so it has none."""
+    from operators._labeler_file import LABELER_FILE
     from operators.scoring import MODEL_FILE
 
-    file = f"data/{_FOLDER}/{MODEL_FILE[card.flavor]}"
+    name = LABELER_FILE if card.flavor == LABELER else MODEL_FILE[card.flavor]
+    file = f"data/{_FOLDER}/{name}"
     if card.flavor == "xgboost":
         described.add_flavor(
             "xgboost",
@@ -305,7 +307,7 @@ def _add_native_flavor(described: MlflowModel, card: ModelCard, directory: Path)
             model_format="ubj",
             code=None,
         )
-    if card.flavor == "sklearn":
+    if card.flavor in ("sklearn", LABELER):
         import skops.io
 
         described.add_flavor(

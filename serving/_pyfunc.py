@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from headrace.models import ModelCard
+    from operators._labeler_fit import Labeler
     from operators.scoring import Scorer
+
+
+LABELER = "labeler"
 
 
 class PyfuncModel:
@@ -37,15 +42,49 @@ class PyfuncModel:
         return pd.DataFrame({answer_column(self._scorer.card.task): self._scorer.score(rows)})
 
 
+class PyfuncLabeler:
+    """This answers as `class_probabilities` does: how probable each class is.
+
+    Args:
+        labeler: The model, ready to answer.
+    """
+
+    def __init__(self, labeler: Labeler) -> None:
+        self._labeler = labeler
+
+    def predict(self, rows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Return how probable each class is for each row.
+
+        Args:
+            rows: Feature values by column; NaN and None are null.
+            params: None; MLflow passes it.
+
+        Returns:
+            A column for each class, of that name; each row sums to 1.
+        """
+        import pandas as pd
+
+        found = self._labeler.probabilities(rows)
+        return pd.DataFrame(found, columns=list(self._labeler.classes))
+
+
+def answer_columns(card: ModelCard) -> list[str]:
+    """Return the names of the columns that a model answers with."""
+    return list(card.classes) if card.flavor == LABELER else [answer_column(card.task)]
+
+
 def answer_column(task: str) -> str:
     """Return the name of the column that a model of this task answers with."""
     return "probability" if task == "classification" else "estimate"
 
 
-def _load_pyfunc(path: str) -> PyfuncModel:  # the name is MLflow's
+def _load_pyfunc(path: str) -> PyfuncModel | PyfuncLabeler:  # the name is MLflow's
     from headrace.models import ModelCard
+    from operators._labeler_file import read_labeler
     from operators.scoring import load_scorer
 
     folder = Path(path)
     card = ModelCard.from_json(json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    if card.flavor == LABELER:
+        return PyfuncLabeler(read_labeler(card, lambda name: (folder / name).read_bytes()))
     return PyfuncModel(load_scorer(card, lambda name: (folder / name).read_bytes()))

@@ -8,6 +8,7 @@ from headrace import Evaluation, Model, Report, SelectedModel, operator
 from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, ParameterError
 from headrace.recording import current_invocation
+from operators.scoring import require_one_score
 from serving._description import name_text, version_tags, version_text
 from serving._registry_names import require_alias, require_name
 from serving.bundles import keep_bundle
@@ -78,6 +79,7 @@ def register_challenger(model: Model, *, name: str) -> Report:
 
     Raises:
         ParameterError: The name is not allowed.
+        DefinitionError: The model is a labeler, which no endpoint answers with.
         DataError: The written model does not answer as the trained one does.
         ServiceError: The MLflow server does not answer.
     """
@@ -87,6 +89,7 @@ def register_challenger(model: Model, *, name: str) -> Report:
 def _registered(
     model: Model, evaluation: Evaluation | None, name: str, alias: str | None
 ) -> Report:
+    require_one_score(model.card)
     if alias is not None:
         require_alias(alias)
     registry = Registry()
