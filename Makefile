@@ -5,6 +5,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+STUDIO := .venv-labelstudio
+STUDIO_VERSION := 1.23.2
 
 # uv does not read pip's configuration; it separates by commas what pip separates by blanks.
 empty :=
@@ -18,11 +20,11 @@ endif
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-browser test-services test-lengthy check fmt bench stop clean constraints
+.PHONY: help setup run test test-browser test-services test-labelstudio test-lengthy check fmt bench stop clean constraints
 
 help: ## show this
 	@echo "Headrace. What you can make:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install everything into .venv; nothing to do while pyproject.toml and constraints.txt stand
 	@if [ "$$(cat pyproject.toml constraints.txt | cksum)" = "$$(cat $(STAMP) 2>/dev/null)" ]; \
@@ -83,6 +85,15 @@ test-services: setup ## features in Redis and PostgreSQL, started by the tests f
 	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt \
 	  -r pyproject.toml --extra services
 	$(BIN)/python -m pytest tests/services -m services
+
+test-labelstudio: setup ## label in a real Label Studio, in an environment of its own (800 MB)
+	@[ "$$(cat $(STUDIO)/.installed 2>/dev/null)" = "$(STUDIO_VERSION)" ] || { \
+	  $(BIN)/uv venv --quiet --clear --python $(BIN)/python $(STUDIO) && \
+	  $(BIN)/uv pip install --quiet --python $(STUDIO)/bin/python \
+	    label-studio==$(STUDIO_VERSION) && \
+	  echo $(STUDIO_VERSION) > $(STUDIO)/.installed; }
+	LABEL_STUDIO=$(CURDIR)/$(STUDIO)/bin/label-studio \
+	  $(BIN)/python -m pytest tests/labelstudio
 
 check: setup ## format, lint, types, contracts, architecture; no server, under two minutes
 	$(BIN)/ruff format --check .

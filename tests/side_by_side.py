@@ -16,7 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LONGEST_FIRST = ("flows", "headrace", "crashes", "end_to_end", "serving", "operators", "features")
-ELSEWHERE = ("architecture", "browser")  # `make check`, `make test-browser`
+# `make check`, `make test-browser`, `make test-labelstudio`
+ELSEWHERE = ("architecture", "browser", "labelstudio")
 PYTEST = (
     sys.executable,
     "-m",
