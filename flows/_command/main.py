@@ -28,6 +28,7 @@ from flows._command import (
     features,
     flows,
     init,
+    label,
     lineage,
     plan,
     restore,
@@ -69,6 +70,7 @@ app.command("lineage")(lineage.lineage)
 app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
 app.add_typer(features.app, name="features")
+app.add_typer(label.app, name="label")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(rules.app, name="rules")
 app.add_typer(clients.app, name="clients")
