@@ -1,22 +1,19 @@
 """This module finds the flows under the configured roots, in files and in modules.
 
-The flow `rollout` is one of every installation: endpoints of a repository of one's own are judged
-too.
+The flows `rollout`, `label_round` and `label_collect` are of every installation: endpoints of a
+repository of one's own are judged too, and people label for its loops.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from flows._roots import modules_with
 from headrace.errors import DefinitionError, UnknownNameError
-from headrace.settings import settings
 from headrace.workflow import Flow
 
 AnyFlow = Flow[..., Any]
@@ -26,13 +23,13 @@ _DECORATED = re.compile(r"^@flow\b", re.MULTILINE)
 
 
 def find_flows() -> dict[str, AnyFlow]:
-    """Return the flows of all roots by name, sorted; `rollout` is always among them.
+    """Return the flows of all roots by name, sorted, those of every installation among them.
 
     Raises:
         DefinitionError: Two flows have the same name, or a module cannot be imported.
     """
     found: dict[str, AnyFlow] = {}
-    for module in _modules():
+    for module in modules_with(_DECORATED):
         for value in vars(module).values():
             if not isinstance(value, Flow) or value.module != module.__name__:
                 continue
@@ -42,9 +39,12 @@ def find_flows() -> dict[str, AnyFlow]:
                     f"Two flows are called '{value.name}': in {other.module} and {value.module}.",
                     remedy="Rename one of them.",
                 )
+    from flows.label_collect import label_collect
+    from flows.label_round import label_round
     from flows.rollout import rollout
 
-    found.setdefault(rollout.name, rollout)
+    for ours in (rollout, label_round, label_collect):
+        found.setdefault(ours.name, ours)
     return dict(sorted(found.items()))
 
 
@@ -84,28 +84,3 @@ def _from_file(path: Path, wanted: str) -> AnyFlow:
     raise UnknownNameError.of(
         f"flow in '{path}' called", wanted, flows, remedy=f"Name one, as in '{path}:flow'."
     )
-
-
-def _modules() -> Iterator[ModuleType]:
-    for root in settings().roots:
-        package = (root / "__init__.py").is_file()
-        folder = str(root.parent if package else root)
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-        for path in sorted(root.rglob("*.py")):
-            parts = path.relative_to(root).with_suffix("").parts
-            private = any(part.startswith(("_", ".")) for part in parts)
-            if private or not _DECORATED.search(path.read_text(encoding="utf-8")):
-                continue
-            name = ".".join((root.name, *parts) if package else parts)
-            yield _imported(name, path)
-
-
-def _imported(name: str, path: Path) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise DefinitionError(
-            f"The flow module {path} cannot be imported: {error}.",
-            remedy="Correct the module, or take it out of the roots in headrace.toml.",
-        ) from error

@@ -95,8 +95,8 @@ def revoke(name: Name) -> None:
 
 
 def _write_token(name: str, token: str, *, as_json: bool) -> None:
+    from headrace.labels.addresses import labels_url
     from headrace.settings import settings
-    from serving.labeling.addresses import labels_url
 
     where = labels_url(settings())
     if as_json:

@@ -20,8 +20,8 @@ _WIDTH = 90
 
 def summary_of(queue: LabelQueue, task: LabelTask) -> dict[str, Any]:
     """Return how a task stands, as JSON-like data."""
+    from headrace.labels.addresses import task_url
     from headrace.settings import settings
-    from serving.labeling.addresses import task_url
 
     batches = queue.batches(task.name)
     waiting = [batch for batch in batches if batch.status == "open"]

@@ -18,8 +18,8 @@ from flows._services.environment import (
     serving_environment,
 )
 from headrace.errors import UnknownNameError
+from headrace.labels.addresses import labels_url
 from headrace.settings import Settings
-from serving.labeling.addresses import labels_url
 
 # -P: a folder of the same name in the working directory must not hide an installed package
 _PYTHON = (sys.executable, "-P", "-m")

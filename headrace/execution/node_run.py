@@ -17,6 +17,7 @@ from headrace.execution.bodies import call_body
 from headrace.execution.keys import Keys, parts_as_json, parts_from_json
 from headrace.execution.ledger import Demand
 from headrace.execution.outcome import NodeOutcome
+from headrace.execution.plain import plain
 from headrace.execution.reuse import remember_reuse
 from headrace.execution.room import room_of
 from headrace.execution.stored import edges_of, flattened, outputs_of, put
@@ -388,10 +389,3 @@ def _labelled(value: Artifact | list[Artifact]) -> list[tuple[str, Artifact]]:
     if isinstance(value, list):
         return [(f"[{i}]", artifact) for i, artifact in enumerate(value)]
     return [("", value)]
-
-
-def plain(value: Any) -> Any:
-    """Return a parameter value as JSON-like data, for records that people read."""
-    from pydantic_core import to_jsonable_python
-
-    return to_jsonable_python(value, fallback=lambda v: getattr(v, "name", None) or repr(v))

@@ -174,12 +174,12 @@ def launched(installation: Installation) -> dict[str, Any]:
     return done
 
 
-def test_the_runner_serves_the_flow_of_the_repository_and_the_one_that_judges_endpoints(
+def test_the_runner_serves_the_flow_of_the_repository_and_those_of_every_installation(
     installation: Installation,
 ):
     ready = json.loads((installation.folder / "var" / "run" / "runner.ready").read_text())
 
-    assert ready["flows"] == ["late_orders", "rollout"]
+    assert ready["flows"] == ["label_collect", "label_round", "late_orders", "rollout"]
     assert ready["pid"] == installation.processes["runner"].pid
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from flows._catalog import find_flows
 from headrace.settings import using_settings
 
+LABELING = {"label_collect": "flows.label_collect", "label_round": "flows.label_round"}
 OWN = '''"""This flow judges nothing."""
 
 from headrace import flow
@@ -26,13 +27,16 @@ def _root(folder: Path, name: str, **modules: str) -> Path:
     return root
 
 
-def test_endpoints_are_judged_in_an_installation_that_has_no_flow_of_its_own(
+def test_endpoints_are_judged_and_people_label_where_there_is_no_flow_of_ones_own(
     tmp_path: Path,
 ) -> None:
     with using_settings(roots=(_root(tmp_path, "empty_shop"),)):
         found = find_flows()
 
-    assert {name: flow.module for name, flow in found.items()} == {"rollout": "flows.rollout"}
+    assert {name: flow.module for name, flow in found.items()} == {
+        **LABELING,
+        "rollout": "flows.rollout",
+    }
 
 
 def test_a_flow_of_ones_own_that_is_called_rollout_takes_its_place(tmp_path: Path) -> None:
@@ -40,5 +44,6 @@ def test_a_flow_of_ones_own_that_is_called_rollout_takes_its_place(tmp_path: Pat
         found = find_flows()
 
     assert {name: flow.module for name, flow in found.items()} == {
-        "rollout": "judging_shop.rollout"
+        **LABELING,
+        "rollout": "judging_shop.rollout",
     }

@@ -74,10 +74,12 @@ def test_its_package_has_the_name_of_the_folder(made: Path):
     assert "acme" not in "".join((made / name).read_text() for name in kept)
 
 
-def test_its_flow_is_listed_and_of_the_bundled_ones_the_one_that_judges_endpoints(repository: Path):
+def test_its_flow_is_listed_and_of_the_bundled_ones_those_of_every_installation(repository: Path):
     listed = call(repository, "headrace", "flows", "--json")
 
     assert [(f["name"], f["module"]) for f in json.loads(listed.stdout)] == [
+        ("label_collect", "flows.label_collect"),
+        ("label_round", "flows.label_round"),
         ("late_orders", "late_orders.flows.late_orders"),
         ("rollout", "flows.rollout"),
     ]

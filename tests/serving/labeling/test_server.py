@@ -13,8 +13,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from headrace.labels.addresses import labels_url, task_url
 from headrace.settings import load_settings
-from serving.labeling.addresses import labels_url, task_url
 
 ENGINES = {"pandas", "mlflow", "ray", "feast", "prefect", "numpy", "pyarrow", "sklearn", "duckdb"}
 

@@ -1,0 +1,1 @@
+"""This package sorts what customers write, with labels that people gave."""

@@ -1,0 +1,1 @@
+"""This package holds what people are asked."""

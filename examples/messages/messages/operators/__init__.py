@@ -1,0 +1,1 @@
+"""This package holds what reads the messages."""

@@ -1,0 +1,1 @@
+"""This package holds what the flows `label_round` and `label_collect` are made of."""
