@@ -120,7 +120,7 @@ def sync(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch the votes of a batch that people label in Label Studio, and say what was not counted.
+    """Fetch what people answered in Label Studio, and say what was not counted.
 
     Example: headrace label sync 3f2a9c01
     """

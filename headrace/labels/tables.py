@@ -3,19 +3,23 @@
 label_task      what people are asked, one row a task
 label_schema    every version of what may be answered; nothing is rewritten
 label_batch     what was asked for at a time; its key makes asking twice asking once
-label_item      one thing to label; `votes` counts the votes that stand, in the vote's transaction
+label_item      one thing to label; items of a batch have their numbers in the order of asking
 label_lease     which rater was given an item, until when
 label_vote      every vote, skip and undo that was ever taken; a trigger refuses to rewrite one
 label_standing  which of a rater's votes on an item stands: one, or none
+label_part      how far a rater is in a batch, so that nothing looks through what they answered
 label_rater     who may vote; a token itself is kept nowhere
 label_session   who is signed in; a cookie itself is kept nowhere
 label_notice    what is still to be told to whoever subscribed
+
+Counts (votes, skips, done) change in the transaction of the vote that they count.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Column,
     Float,
     ForeignKey,
@@ -71,10 +75,15 @@ label_batch = Table(
     # the task as it was when the batch was asked for: overlap, suggestions, leases, raters
     Column("terms", Json, nullable=False),
     Column("items", Integer, nullable=False),
+    Column("gold", Integer, nullable=False),
     Column("wanted", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("votes", Integer, nullable=False),
+    Column("skips", Integer, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("deadline", UtcTime),
     Column("ended_at", UtcTime),
+    Column("ended_by", String(200)),
     Column("why", Text, nullable=False),
     Column("run_id", String(64)),
     Column("actor", String(200), nullable=False),
@@ -101,7 +110,8 @@ label_item = Table(
     Column("skips", Integer, nullable=False),
     Column("open", Boolean, nullable=False),
     UniqueConstraint("batch", "entity", name="label_item_once"),
-    Index("label_item_next", "batch", "open", "priority", "id"),
+    CheckConstraint("votes <= overlap", name="label_item_never_over"),
+    Index("label_item_next", "batch", "open", "id"),
 )
 
 label_lease = Table(
@@ -113,6 +123,8 @@ label_lease = Table(
     Column("given_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     Column("suggestion_shown", Boolean, nullable=False),
+    # number of the vote or skip that was undone to be given again
+    Column("corrects", Integer),
     Index("label_lease_of_rater", "rater", "expires_at"),
 )
 
@@ -147,7 +159,20 @@ label_standing = Table(
     metadata,
     Column("item", Integer, ForeignKey("label_item.id"), primary_key=True),
     Column("rater", _RATER, primary_key=True),
+    # rater or adjudicator: who settles a tie may have voted on the item before
+    Column("role", String(16), primary_key=True),
     Column("vote", Integer, ForeignKey("label_vote.number"), nullable=False),
+)
+
+label_part = Table(
+    "label_part",
+    metadata,
+    Column("batch", _BATCH, ForeignKey("label_batch.id"), primary_key=True),
+    Column("rater", _RATER, primary_key=True),
+    # every item up to this one is answered by the rater, or has all its votes
+    Column("passed", Integer, nullable=False),
+    Column("votes", Integer, nullable=False),
+    Column("skips", Integer, nullable=False),
 )
 
 label_rater = Table(

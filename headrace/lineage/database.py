@@ -41,6 +41,11 @@ metadata = MetaData()
 
 _BUSY_SECONDS = 60.0
 _WRITING = "headrace_writing"
+_DURABLE = "headrace_durable"
+_WAIT_FOR_DISK = text(
+    "SELECT set_config('synchronous_commit', 'on', true)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -130,11 +135,19 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Yield a connection that holds the writer's place from the start; commit at the end."""
+    def writing(self, *, durable: bool = False) -> Iterator[Connection]:
+        """Yield a connection that holds the writer's place from the start; commit at the end.
+
+        Args:
+            durable: Whether what is committed outlives a loss of power, not only of the process:
+                for what somebody was promised and nothing could make again. SQLite waits for the
+                disk then; PostgreSQL does so anyway, unless its server was told not to.
+        """
         with self._explained(), self._writers, self.engine.connect() as connection:
-            writer = connection.execution_options(**{_WRITING: True})
+            writer = connection.execution_options(**{_WRITING: True, _DURABLE: durable})
             with writer.begin():
+                if durable and not self._sqlite:
+                    writer.execute(_WAIT_FOR_DISK)
                 yield writer
 
     def close(self) -> None:
@@ -244,8 +257,14 @@ def _engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
         # A reader that turns writer can be refused at once; a writer that says so first, waits.
-        writing = connection.get_execution_options().get(_WRITING, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get(_WRITING, False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        # Said each time, for a pooled connection serves those who wait for the disk and others.
+        level = "FULL" if options.get(_DURABLE, False) else "NORMAL"
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

@@ -58,10 +58,15 @@ def _create_tasks() -> None:
         sa.Column("external", _JSON),
         sa.Column("terms", _JSON, nullable=False),
         sa.Column("items", sa.Integer, nullable=False),
+        sa.Column("gold", sa.Integer, nullable=False),
         sa.Column("wanted", sa.Integer, nullable=False),
+        sa.Column("done", sa.Integer, nullable=False),
+        sa.Column("votes", sa.Integer, nullable=False),
+        sa.Column("skips", sa.Integer, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("deadline", _TIME),
         sa.Column("ended_at", _TIME),
+        sa.Column("ended_by", sa.String(200)),
         sa.Column("why", sa.Text, nullable=False),
         sa.Column("run_id", sa.String(64)),
         sa.Column("actor", sa.String(200), nullable=False),
@@ -89,8 +94,9 @@ def _create_items() -> None:
         sa.Column("skips", sa.Integer, nullable=False),
         sa.Column("open", sa.Boolean, nullable=False),
         sa.UniqueConstraint("batch", "entity", name="label_item_once"),
+        sa.CheckConstraint("votes <= overlap", name="label_item_never_over"),
     )
-    op.create_index("label_item_next", "label_item", ["batch", "open", "priority", "id"])
+    op.create_index("label_item_next", "label_item", ["batch", "open", "id"])
     op.create_table(
         "label_lease",
         sa.Column("item", sa.Integer, sa.ForeignKey("label_item.id"), primary_key=True),
@@ -99,6 +105,7 @@ def _create_items() -> None:
         sa.Column("given_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME, nullable=False),
         sa.Column("suggestion_shown", sa.Boolean, nullable=False),
+        sa.Column("corrects", sa.Integer),
     )
     op.create_index("label_lease_of_rater", "label_lease", ["rater", "expires_at"])
 
@@ -130,7 +137,16 @@ def _create_votes() -> None:
         "label_standing",
         sa.Column("item", sa.Integer, sa.ForeignKey("label_item.id"), primary_key=True),
         sa.Column("rater", _RATER, primary_key=True),
+        sa.Column("role", sa.String(16), primary_key=True),
         sa.Column("vote", sa.Integer, sa.ForeignKey("label_vote.number"), nullable=False),
+    )
+    op.create_table(
+        "label_part",
+        sa.Column("batch", _BATCH, sa.ForeignKey("label_batch.id"), primary_key=True),
+        sa.Column("rater", _RATER, primary_key=True),
+        sa.Column("passed", sa.Integer, nullable=False),
+        sa.Column("votes", sa.Integer, nullable=False),
+        sa.Column("skips", sa.Integer, nullable=False),
     )
 
 

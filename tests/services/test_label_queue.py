@@ -1,0 +1,145 @@
+"""The queue of labels on PostgreSQL keeps what it promises on SQLite, with real concurrency."""
+
+from __future__ import annotations
+
+import contextvars
+import importlib.util
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from headrace.clock import VirtualClock, using_clock
+from headrace.errors import StoreError
+from headrace.labels.items import NewItem
+from headrace.labels.queue import LabelQueue
+from headrace.labels.schema import LabelSchema
+from headrace.labels.task import LabelTask
+from headrace.lineage.database import Database, metadata
+
+pytestmark = pytest.mark.services
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+CONTRACT = ("test_queue_votes", "test_queue_requests", "test_queue_foreign", "test_raters")
+RATERS = ("ada", "bob", "eve", "joe", "zoe")
+
+
+def promises() -> Iterator[tuple[str, Any]]:
+    """The tests of the queue, and the fixtures that they alone use."""
+    folder = Path(__file__).parents[1] / "headrace" / "labels"
+    for name in CONTRACT:
+        spec = importlib.util.spec_from_file_location(
+            f"on_postgresql_{name}", folder / f"{name}.py"
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for each, value in vars(module).items():
+            if each.startswith("test_") or each in ("ask", "batch", "raters"):
+                yield each, value
+
+
+globals().update(promises())
+# how SQLite finds an item is SQLite's
+del globals()["test_the_next_item_is_found_by_the_index_and_not_by_looking_at_all"]
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    clock = VirtualClock(NOON)
+    with using_clock(clock):
+        yield clock
+
+
+@pytest.fixture(scope="module")
+def migrated(postgres_server: Any) -> Iterator[Database]:
+    """A database that is made once: its migrations take a while."""
+    with psycopg.connect(f"{postgres_server.url}/postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE label_queue")
+    url = postgres_server.url.replace("postgresql://", "postgresql+psycopg://")
+    database = Database(f"{url}/label_queue")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def database(migrated: Database) -> Database:
+    tables = ", ".join(name for name in metadata.tables if name.startswith("label_"))
+    with migrated.writing() as connection:
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+    return migrated
+
+
+@pytest.fixture
+def queue(database: Database, clock: VirtualClock) -> LabelQueue:
+    return LabelQueue(database)
+
+
+def test_five_raters_at_once_on_many_connections_complete_a_batch(database: Database):
+    queue = LabelQueue(database)
+    task = LabelTask(
+        name="t", labels=LabelSchema(choices=("yes", "no")), entity="e", show=("e",), overlap=2
+    )
+    items = [NewItem(entity=f"e{n}", as_of=NOON, shown={"e": n}) for n in range(40)]
+    batch = queue.request(task, items, key=sha256(b"many").hexdigest())
+
+    def work(rater: str) -> int:
+        mine = LabelQueue(database)
+        given = 0
+        while (claim := mine.claim("t", rater)) is not None:
+            request = f"{rater}/{claim.item}"
+            first = mine.vote(claim.lease, rater, "yes", request=request)
+            assert mine.vote(claim.lease, rater, "yes", request=request).number == first.number
+            given += 1
+        return given
+
+    with ThreadPoolExecutor(len(RATERS)) as threads:
+        running = [threads.submit(contextvars.copy_context().run, work, r) for r in RATERS]
+        given = [each.result() for each in running]
+
+    votes = queue.votes(batch=batch.id)
+    assert sum(given) == len(votes) == 80
+    assert set(Counter(vote.entity for vote in votes).values()) == {2}
+    assert queue.batch(batch.id).status == "complete"
+    assert len(queue.notices()) == 1
+
+
+def test_a_server_that_does_not_wait_for_the_disk_does_so_for_votes(postgres_url: str):
+    database = Database(postgres_url.replace("postgresql://", "postgresql+psycopg://"))
+
+    def level(*, durable: bool) -> str:
+        with database.writing(durable=durable) as connection:
+            shown = connection.execute(text("SHOW synchronous_commit")).scalar_one()
+            return str(shown)
+
+    name = database.url.database
+    with database.writing() as connection:
+        connection.execute(text(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
+    database.close()
+
+    assert (level(durable=False), level(durable=True), level(durable=False)) == ("off", "on", "off")
+    database.close()
+
+
+def test_nobody_rewrites_a_vote(database: Database):
+    queue = LabelQueue(database)
+    task = LabelTask(
+        name="t", labels=LabelSchema(choices=("yes", "no")), entity="e", show=("e",), overlap=1
+    )
+    asked = [NewItem(entity="a", as_of=NOON, shown={"e": "a"})]
+    queue.request(task, asked, key=sha256(b"one").hexdigest())
+    claim = queue.claim("t", "ada")
+    assert claim is not None
+    queue.vote(claim.lease, "ada", "yes", request="r1")
+
+    for statement in ("UPDATE label_vote SET label = 'no'", "DELETE FROM label_vote"):
+        refused = pytest.raises(StoreError, match="a vote stays as it was given")
+        with refused, database.writing() as connection:
+            connection.execute(text(statement))
