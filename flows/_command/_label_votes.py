@@ -36,10 +36,9 @@ def agreement(task: _Task, *, batch: _Batch = None, as_json: _Json = False) -> N
 
     Example: headrace label agreement news_topic
     """
-    from operators._agreement import agreement_of
-
     from flows._command import _label_text as told
     from headrace.labels.queue import LabelQueue
+    from operators._agreement import agreement_of
 
     queue = LabelQueue()
     schema = queue.task(task).labels
