@@ -1,7 +1,7 @@
 """This module finds the flows under the configured roots, in files and in modules.
 
-The flows `rollout`, `label_round` and `label_collect` are of every installation: endpoints of a
-repository of one's own are judged too, and people label for its loops.
+The flow `rollout` and those of labeling are of every installation: endpoints of a repository of
+one's own are judged too, and people label for its loops.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ def find_flows() -> dict[str, AnyFlow]:
                     remedy="Rename one of them.",
                 )
     from flows.label_collect import label_collect
+    from flows.label_rest import label_rest
     from flows.label_round import label_round
     from flows.rollout import rollout
 
-    for ours in (rollout, label_round, label_collect):
+    for ours in (rollout, label_round, label_collect, label_rest):
         found.setdefault(ours.name, ours)
     return dict(sorted(found.items()))
 

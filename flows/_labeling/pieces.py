@@ -12,6 +12,7 @@ from headrace.schemas import TableSchema
 
 S = TypeVar("S", bound=Schema)
 SUGGESTED = ("suggested", "suggested_by", "confidence")
+_ROUTES = ("route", "routed_to", "proposed", "expected_error", "expected_gain", "cost")
 
 
 @operator()
@@ -75,16 +76,41 @@ def suggest_by_votes(table: Table[S], votes: Votes[Vote], *, entity: str) -> Tab
 def with_suspects(
     selected: Table[S], suspects: Table[Any], votes: Votes[Vote], *, entity: str
 ) -> Table[Any]:
-    """Add items whose label is in doubt to a selection, unless they were asked again before."""
+    """Add items whose label is in doubt to a selection, unless they were asked again before.
+
+    Those of the random slice are none of them: if a model said which of the labels it is judged by
+    are looked at again, and showed what it believes instead, it would look better than it is.
+    """
     import pyarrow as pa
 
     rows, doubtful = selected.arrow(), suspects.arrow()
     given = votes.arrow().select(["entity", "slice"]).to_pylist()
-    before = {each["entity"] for each in given if each["slice"] == "audit"}
+    before = {each["entity"] for each in given if each["slice"] in ("audit", "random")}
     before |= {str(item) for item in rows[entity].to_pylist()}
     fresh = [str(item) not in before for item in doubtful[entity].to_pylist()]
     more = doubtful.filter(pa.array(fresh, pa.bool_())).select(rows.column_names).cast(rows.schema)
     return Table.of(pa.concat_tables([rows, more]), schema=selected.schema)
+
+
+def _without_routes(call: PlannedCall) -> dict[str, TableSchema | None]:
+    schema = call.schema("routed")
+    return {"table": None if schema is None else _unrouted(schema)}
+
+
+@operator(produces=_without_routes)
+def sent_to_people(routed: Table[S]) -> tuple[Table[Any], Report]:
+    """Take the rows that were routed to people; `passed` is whether there are any."""
+    import pyarrow.compute as pc
+
+    rows = routed.arrow()
+    people = rows.filter(pc.equal(rows["route"], "person")).drop_columns(list(_ROUTES))
+    schema = None if routed.schema is None else _unrouted(routed.schema)
+    found: Table[Any] = Table.of(people, schema=schema)
+    return found, Report.of({"passed": people.num_rows > 0, "items": people.num_rows})
+
+
+def _unrouted(schema: TableSchema) -> TableSchema:
+    return schema.dropping(_ROUTES)
 
 
 def _said(votes: Votes[Vote]) -> dict[str, tuple[str, str, float | None]]:

@@ -179,7 +179,13 @@ def test_the_runner_serves_the_flow_of_the_repository_and_those_of_every_install
 ):
     ready = json.loads((installation.folder / "var" / "run" / "runner.ready").read_text())
 
-    assert ready["flows"] == ["label_collect", "label_round", "late_orders", "rollout"]
+    assert ready["flows"] == [
+        "label_collect",
+        "label_rest",
+        "label_round",
+        "late_orders",
+        "rollout",
+    ]
     assert ready["pid"] == installation.processes["runner"].pid
 
 

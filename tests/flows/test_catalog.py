@@ -7,7 +7,7 @@ from pathlib import Path
 from flows._catalog import find_flows
 from headrace.settings import using_settings
 
-LABELING = {"label_collect": "flows.label_collect", "label_round": "flows.label_round"}
+LABELING = {name: f"flows.{name}" for name in ("label_collect", "label_rest", "label_round")}
 OWN = '''"""This flow judges nothing."""
 
 from headrace import flow

@@ -244,7 +244,15 @@ def test_flows_are_listed_with_parameters_defaults_and_descriptions(shop: Shop) 
 def test_flows_as_json_have_the_schema_of_their_parameters(shop: Shop) -> None:
     told = {flow["name"]: flow for flow in json.loads(shop.done("flows", "--json"))}
 
-    assert list(told) == ["accident", "label_collect", "label_round", "rollout", "soup", "tea"]
+    assert list(told) == [
+        "accident",
+        "label_collect",
+        "label_rest",
+        "label_round",
+        "rollout",
+        "soup",
+        "tea",
+    ]
     assert told["tea"]["module"] == "shop.tea"
     fields = told["tea"]["parameters"]["properties"]
     assert fields["cups"] == {

@@ -79,6 +79,7 @@ def test_its_flow_is_listed_and_of_the_bundled_ones_those_of_every_installation(
 
     assert [(f["name"], f["module"]) for f in json.loads(listed.stdout)] == [
         ("label_collect", "flows.label_collect"),
+        ("label_rest", "flows.label_rest"),
         ("label_round", "flows.label_round"),
         ("late_orders", "late_orders.flows.late_orders"),
         ("rollout", "flows.rollout"),

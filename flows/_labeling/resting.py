@@ -1,0 +1,86 @@
+"""This module plans who labels what is left of a pool: rules, the model, people, or nobody yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flows._labeling.catalog import loop_named
+from flows._labeling.learning import Learned, folder, learn, rows_of
+from flows._labeling.pieces import sent_to_people
+from flows._labeling.standing import answered, standing_of, votes_of
+from headrace.artifacts import Labels, Table, Votes
+from headrace.control import when
+from headrace.errors import DataError
+from headrace.labels.columns import Vote, VotedLabel
+from headrace.labels.queue import LabelQueue
+from operators._label_requests import request_report
+from operators.collect_labels import collect_labels
+from operators.label_by_model import label_by_model
+from operators.label_by_rules import label_by_rules
+from operators.labels_of_routes import labels_of_routes
+from operators.request_labels import request_labels
+from operators.route_items import route_items
+
+if TYPE_CHECKING:
+    from flows._labeling.loop import LabelLoop
+
+
+def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> Labels[VotedLabel]:
+    """Compose what labels the rest of a loop's pool; see `label_rest`.
+
+    Raises:
+        UnknownNameError: There is no such loop.
+        DataError: People are still answering, or have not answered enough for a model.
+    """
+    loop, queue = loop_named(name), LabelQueue()
+    standing = standing_of(loop, queue)
+    if standing.open is not None:
+        going = standing.open
+        raise DataError(
+            f"Batch {going.id} of loop '{loop.name}' is still being answered: {going.done:,} of "
+            f"{going.items:,} items are done.",
+            remedy="Wait until it is complete, or end it with `headrace label close "
+            f"{going.id} --reason ...`.",
+        )
+    said = answered(votes_of(standing.ended, queue))
+    if not said.can_train(loop):
+        raise DataError(
+            f"People have answered {said.train:,} items of loop '{loop.name}' to learn from and "
+            f"{said.random:,} to judge by; a model needs {loop.train_from:,} and 1.",
+            remedy=f"Ask on with `headrace run label_round -p loop={loop.name}`.",
+        )
+    requests = [request_report(queue, batch) for batch in standing.ended]
+    votes, _ = collect_labels(requests, task=loop.task)
+    pool = rows_of(loop, loop.pool, "pool")
+    learned = learn(loop, pool, votes)
+    machines = _machine_votes(loop, pool, learned)
+    routed, _ = route_items(
+        pool,
+        machines,
+        learned.labels,
+        votes,
+        budget_seconds=people_minutes * 60,
+        required_accuracy=required_accuracy,
+        votes_per_item=loop.task.overlap,
+    )
+    labels, _ = labels_of_routes(learned.labels, routed, machines)
+    if people_minutes > 0:
+        asked, some = sent_to_people(routed)
+        with when(some):
+            request_labels(
+                asked,
+                task=loop.task,
+                deadline_hours=loop.deadline_hours,
+                backend=loop.backend,
+                once=f"round {len(standing.batches) + 1}",
+            )
+    return labels
+
+
+def _machine_votes(loop: LabelLoop, pool: Table[Any], learned: Learned) -> list[Votes[Vote]]:
+    with folder("machines"):
+        model, _ = label_by_model(pool, learned.model, schema=loop.task.labels, min_confidence=None)
+        if not loop.rules:
+            return [model]
+        rules, _ = label_by_rules(pool, rules=loop.rules, task=loop.task)
+        return [model, rules]
