@@ -7,7 +7,8 @@ their minutes go; the rest waits without a label.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -18,7 +19,13 @@ from headrace.labels.columns import VotedLabel
 _Loop = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
-@granted_by_loop(grants_of_loop)
+def _require(parameters: Mapping[str, Any]) -> None:
+    from flows._labeling.resting import standing_to_rest
+
+    standing_to_rest(parameters["loop"])
+
+
+@granted_by_loop(grants_of_loop, _require)
 @flow(at_once=1)
 def label_rest(
     *,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flows._labeling.catalog import loop_named
 from flows._labeling.learning import Learned, folder, learn, rows_of
 from flows._labeling.pieces import sent_to_people
-from flows._labeling.standing import answered, standing_of, votes_of
+from flows._labeling.standing import Standing, answered, standing_of, votes_of
 from headrace.artifacts import Labels, Table, Votes
 from headrace.control import when
 from headrace.errors import DataError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from flows._labeling.loop import LabelLoop
 
 
-def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> Labels[VotedLabel]:
-    """Compose what labels the rest of a loop's pool; see `label_rest`.
+def standing_to_rest(name: str) -> tuple[LabelLoop, Standing]:
+    """Return a loop whose rest can be labelled, and how it stands.
 
     Raises:
         UnknownNameError: There is no such loop.
@@ -49,6 +49,18 @@ def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> 
             f"{said.random:,} to judge by; a model needs {loop.train_from:,} and 1.",
             remedy=f"Ask on with `headrace run label_round -p loop={loop.name}`.",
         )
+    return loop, standing
+
+
+def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> Labels[VotedLabel]:
+    """Compose what labels the rest of a loop's pool; see `label_rest`.
+
+    Raises:
+        UnknownNameError: There is no such loop.
+        DataError: Its rest cannot be labelled now.
+    """
+    loop, standing = standing_to_rest(name)
+    queue = LabelQueue()
     requests = [request_report(queue, batch) for batch in standing.ended]
     votes, _ = collect_labels(requests, task=loop.task)
     pool = rows_of(loop, loop.pool, "pool")

@@ -10,7 +10,7 @@ import pytest
 from flows._labeling.catalog import at_hand
 from flows.label_rest import label_rest
 from flows.labeling import LabelLoop, run_loop
-from headrace.errors import HeadraceError
+from headrace.errors import DataError
 from headrace.execution import Session
 from headrace.labels.queue import LabelQueue
 from headrace.settings import using_settings
@@ -91,6 +91,25 @@ def test_people_are_asked_about_the_rest_as_far_as_their_minutes_go_and_once(
 
     # five seconds a vote and two votes an item: five minutes are thirty items
     assert (asked["items"], asked["wanted"]) == (30, 60)
-    with pytest.raises(HeadraceError, match="is still being answered: 0 of 30 items are done"):
+    [going] = queue.batches(task="fruit", status="open")
+    with pytest.raises(DataError) as again:
         label_rest.run(loop="fruit", people_minutes=5.0)
-    assert [batch.items for batch in queue.batches(task="fruit", status="open")] == [30]
+    assert str(again.value) == (
+        f"Batch {going.id} of loop 'fruit' is still being answered: 0 of 30 items are done.\n"
+        "  Fix: Wait until it is complete, or end it with `headrace label close "
+        f"{going.id} --reason ...`."
+    )
+
+
+def test_a_pool_of_which_nothing_was_answered_has_no_rest(tmp_path: Path) -> None:
+    with (
+        using_settings(home=tmp_path, roots=[Path(__file__).parent]),
+        at_hand(wide()),
+        pytest.raises(DataError) as refused,
+    ):
+        label_rest.run(loop="fruit")
+
+    assert str(refused.value) == (
+        "People have answered 0 items of loop 'fruit' to learn from and 0 to judge by; a model "
+        "needs 8 and 1.\n  Fix: Ask on with `headrace run label_round -p loop=fruit`."
+    )
