@@ -11,9 +11,14 @@ from headrace.plan.columns import unfitting_columns
 
 if TYPE_CHECKING:
     from features.view import FeatureView
+    from flows._catalog import AnyFlow
     from headrace.models import ModelCard
     from headrace.plan import Plan
     from headrace.plan.evolution import NodeChange
+
+_ROUND = "flows.label_round"
+# what they read of a loop's pool, a round of it reads too
+_READ_THE_SAME = frozenset({"flows.label_collect", "flows.label_rest"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +95,29 @@ def _other_plans(flow: str) -> Iterator[tuple[str, Plan | str]]:
     for name, other in flows.items():
         if name == flow:
             continue
+        if other.module == _ROUND:
+            yield from _plans_of_loops(other)
+            continue
+        if other.module in _READ_THE_SAME:
+            continue
         needed = [n for n, f in other.parameters.model.model_fields.items() if f.is_required()]
         if needed:
             yield name, f"was not looked at: it needs {', '.join(f'-p {n}=…' for n in needed)}"
             continue
         try:
             yield name, other.plan_with({})
+        except HeadraceError as error:
+            yield name, f"was not looked at: {error.problem}"
+
+
+def _plans_of_loops(label_round: AnyFlow) -> Iterator[tuple[str, Plan | str]]:
+    """Yield the plan of a round of each labeling loop, which reads the loop's pool."""
+    from flows._labeling.catalog import find_loops
+
+    for loop in find_loops():
+        name = f"{label_round.name} -p loop={loop}"
+        try:
+            yield name, label_round.plan_with({"loop": loop})
         except HeadraceError as error:
             yield name, f"was not looked at: {error.problem}"
 

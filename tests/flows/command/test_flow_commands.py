@@ -228,8 +228,14 @@ of the log where requests say when they are decided. (default None)
 """
 
 
+def without_labeling(listed: str) -> str:
+    """Return a list of flows without those that gather labels in every installation."""
+    blocks = re.split(r"^(?=\S)", listed, flags=re.MULTILINE)
+    return "".join(block for block in blocks if not block.startswith("label_"))
+
+
 def test_flows_are_listed_with_parameters_defaults_and_descriptions(shop: Shop) -> None:
-    assert shop.done("flows") == (
+    assert without_labeling(shop.done("flows")) == (
         "accident: Spill some tea.\n"
         f"{ROLLOUT}"
         "soup: Take tea for soup.\n"

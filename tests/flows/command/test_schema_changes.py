@@ -355,3 +355,37 @@ def _last_run(project: Project) -> str:
     (run,) = json.loads(project("runs", "--json").stdout)
     found: str = run["run"] if "run" in run else run["id"]
     return found.removeprefix("run:")
+
+
+LOOP = dedent(
+    '''
+    """This loop asks what a ride was for."""
+
+    from rides import read_rides
+
+    from flows.labeling import LabelLoop
+    from headrace.labels.schema import LabelSchema
+    from headrace.labels.task import LabelTask
+
+    PURPOSE = LabelLoop(
+        task=LabelTask(
+            name="purpose",
+            labels=LabelSchema(choices=("work", "sport")),
+            entity="bike",
+            show=("price",),
+        ),
+        pool=read_rides,
+    )
+    '''
+)
+
+
+def test_a_labeling_loop_whose_rows_have_the_column_is_among_those_who_meet_it(
+    project: Project,
+) -> None:
+    (project.folder / "work" / "loops.py").write_text(LOOP, encoding="utf-8")
+
+    said = project.edited(("Annotated[int, Col", "Annotated[float, Col"))
+
+    assert "  flow 'label_round -p loop=purpose' has it too, in pool/read_rides\n" in said
+    assert "label_collect" not in said
