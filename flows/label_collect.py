@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flows._labeling.granted import granted_by_loop, grants_of_batch
+from flows._labeling.granted import granted_by_loop, grants_of_batch, require_collectable
 from headrace import flow
 from headrace.schedules import Every, When
 
@@ -19,7 +19,7 @@ _Loop = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 _OF_EVENT = {"batch": "{{ event.payload.batch }}"}
 
 
-@granted_by_loop(grants_of_batch)
+@granted_by_loop(grants_of_batch, require_collectable)
 @flow(
     schedules=[Every(hours=1)],
     triggers=[

@@ -10,14 +10,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flows._labeling.granted import granted_by_loop, grants_of_loop
+from flows._labeling.granted import granted_by_loop, grants_of_loop, require_round
 from headrace import flow
 from headrace.schedules import When
 
 _Loop = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
-@granted_by_loop(grants_of_loop)
+@granted_by_loop(grants_of_loop, require_round)
 @flow(
     triggers=[
         When(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,30 @@ _METRICS: dict[str, Metric] = {
     "ranking": "ordinal",
     "span": "nominal",
 }
+
+
+class Opinion(NamedTuple):
+    """This is what agreement looks at of a vote.
+
+    Args:
+        entity: What the item is.
+        rater: Who voted.
+        source: What they are.
+        label: The answer; None for a skip or an abstention.
+        seconds: How long it took; None where nobody measured it.
+        gold: The known answer; None for items that are none of gold.
+        suggested: What was suggested; None for nothing.
+        suggestion_shown: Whether the rater saw it.
+    """
+
+    entity: str
+    rater: str
+    source: str
+    label: str | None
+    seconds: float | None
+    gold: str | None
+    suggested: str | None
+    suggestion_shown: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +181,14 @@ def agreement_of(votes: Sequence[VoteRecord], schema: LabelSchema) -> Agreement:
             an entity, which were given in several batches, the last one counts.
         schema: What may be answered.
     """
+    ordered = sorted(votes, key=_order)
+    return agreement_of_opinions(
+        [Opinion(*(getattr(vote, name) for name in Opinion._fields)) for vote in ordered], schema
+    )
+
+
+def agreement_of_opinions(votes: Sequence[Opinion], schema: LabelSchema) -> Agreement:
+    """Return how well raters agree, by opinions in the order in which they were given."""
     answers = _standing(votes)
     records = _records(votes, answers)
     by_crowd = [vote for vote in answers if vote.source != "adjudicator"]
@@ -174,19 +206,13 @@ def agreement_of(votes: Sequence[VoteRecord], schema: LabelSchema) -> Agreement:
     )
 
 
-def _standing(votes: Sequence[VoteRecord]) -> list[VoteRecord]:
-    last: dict[tuple[str, str, str], VoteRecord] = {}
-    for vote in votes:
-        if vote.label is None:
-            continue
-        key = vote.entity, vote.rater, vote.source
-        if key not in last or _order(last[key]) < _order(vote):
-            last[key] = vote
-    return [last[key] for key in sorted(last)]
-
-
 def _order(vote: VoteRecord) -> tuple[Any, ...]:
-    return vote.at, vote.number, vote.batch, vote.label
+    return vote.at, vote.number, vote.batch, vote.label or ""
+
+
+def _standing(votes: Sequence[Opinion]) -> list[Opinion]:
+    last = {(v.entity, v.rater, v.source): v for v in votes if v.label is not None}
+    return [last[key] for key in sorted(last)]
 
 
 def _codes(names: Sequence[str]) -> Integers:
@@ -194,7 +220,7 @@ def _codes(names: Sequence[str]) -> Integers:
     return np.fromiter((numbers[name] for name in names), dtype=np.int64, count=len(names))
 
 
-def _alpha(answers: Sequence[VoteRecord], entities: Integers, schema: LabelSchema) -> Alpha:
+def _alpha(answers: Sequence[Opinion], entities: Integers, schema: LabelSchema) -> Alpha:
     labels = [str(vote.label) for vote in answers]
     metric = _METRICS[schema.kind]
     if schema.kind == "number":
@@ -219,7 +245,7 @@ def _per_choice(labels: Sequence[str], schema: LabelSchema) -> Floats:
     return wide
 
 
-def _pairs(answers: Sequence[VoteRecord], entities: Integers) -> tuple[tuple[Pair, ...], int]:
+def _pairs(answers: Sequence[Opinion], entities: Integers) -> tuple[tuple[Pair, ...], int]:
     raters = _codes([vote.rater for vote in answers])
     names = list(dict.fromkeys(vote.rater for vote in answers))
     if len(names) < 2:
@@ -253,9 +279,9 @@ def _pair(a: str, b: str, one: Integers, two: Integers) -> Pair:
     return Pair(a=a, b=b, items=len(one), agreement=agreement, kappa=kappa)
 
 
-def _records(votes: Sequence[VoteRecord], answers: Sequence[VoteRecord]) -> tuple[RaterRecord, ...]:
+def _records(votes: Sequence[Opinion], answers: Sequence[Opinion]) -> tuple[RaterRecord, ...]:
     known = {vote.entity: vote.gold for vote in votes if vote.gold is not None}
-    by_rater: dict[tuple[str, str], list[VoteRecord]] = {}
+    by_rater: dict[tuple[str, str], list[Opinion]] = {}
     for vote in answers:
         by_rater.setdefault((vote.rater, vote.source), []).append(vote)
     skips: dict[tuple[str, str], int] = {}
@@ -271,7 +297,7 @@ def _records(votes: Sequence[VoteRecord], answers: Sequence[VoteRecord]) -> tupl
 def _record(
     rater: str,
     source: str,
-    answers: Sequence[VoteRecord],
+    answers: Sequence[Opinion],
     skips: dict[tuple[str, str], int],
     known: dict[str, str],
 ) -> RaterRecord:
@@ -293,7 +319,7 @@ def _record(
     )
 
 
-def _suggestions(answers: Sequence[VoteRecord]) -> Suggestions | None:
+def _suggestions(answers: Sequence[Opinion]) -> Suggestions | None:
     people = [vote for vote in answers if vote.source == "person" and vote.suggested is not None]
     if not people:
         return None
@@ -314,7 +340,7 @@ def _suggestions(answers: Sequence[VoteRecord]) -> Suggestions | None:
     )
 
 
-def _shown(votes: Sequence[VoteRecord]) -> Shown:
+def _shown(votes: Sequence[Opinion]) -> Shown:
     agreed = sum(vote.label == vote.suggested for vote in votes)
     found = wilson(agreed, len(votes), confidence=_CONFIDENCE)
     return Shown(

@@ -50,11 +50,10 @@ def gold_drafts(gold: Tabular[Any], task: LabelTask, *, now: datetime) -> Drafts
 
 
 def mixed(items: Sequence[NewItem], gold: Sequence[NewItem], *, share: float) -> list[NewItem]:
-    """Return the items with as many gold ones among them as make the share, evenly spread.
+    """Return the items and as many gold ones as make the share; the queue spreads them.
 
     Which gold items are taken depends on the batch alone, so that another batch takes others and
-    the same batch always the same. Each has the priority of an item, so that it does not come
-    first or last.
+    the same batch always the same.
 
     Args:
         items: What is asked.
@@ -68,12 +67,14 @@ def mixed(items: Sequence[NewItem], gold: Sequence[NewItem], *, share: float) ->
     wanted = round(len(items) * share / (1 - share))
     if share > 0 and items:
         wanted = max(wanted, 1)
-    order = sorted(items, key=lambda i: (-i.priority, i.entity))
-    found = list(items)
-    for position, each in enumerate(drawn[:wanted]):
-        at = int((position + _fraction(salt, each.entity)) * len(order) / min(wanted, len(drawn)))
-        found.insert(found.index(order[at]), replace(each, priority=order[at].priority))
-    return found
+    return [*items, *drawn[:wanted]]
+
+
+def gold_stands_out(items: Sequence[NewItem]) -> bool:
+    """Say whether other items have suggestions, and no gold one has."""
+    gold = [item.suggested is not None for item in items if item.slice == "gold"]
+    others = [item.suggested is not None for item in items if item.slice != "gold"]
+    return bool(gold) and not any(gold) and any(others)
 
 
 def label_column(gold: Tabular[Any]) -> str:
@@ -105,7 +106,3 @@ def without(table: Tabular[Any], name: str) -> Tabular[Any]:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _fraction(*parts: str) -> float:
-    return int(_digest(*parts, "place")[:8], 16) / 2**32

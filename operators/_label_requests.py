@@ -62,7 +62,10 @@ def request_key(
             "task": task.document(),
             "schema": task.labels.version,
             "backend": backend,
-            "items": [_said(item, timed=timed) for item in items],
+            # the order of rows says nothing: raters are asked by priority
+            "items": [
+                _said(item, timed=timed) for item in sorted(items, key=lambda each: each.entity)
+            ],
         }
     )
 

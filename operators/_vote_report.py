@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from headrace.labels.items import VoteRecord
 from headrace.labels.schema import LabelSchema
-from operators._agreement import agreement_of
+from operators._agreement import Opinion, agreement_of_opinions
 from operators._vote_choices import Outcome
 from operators._votes_read import VotesRead
 
@@ -50,7 +49,7 @@ def report_of(
         "by_slice": _counted(columns["slice"]),
         "by_source": _counted(columns["source"]),
         "by_label": _counted(labels) if schema.kind == "single" else {},
-        "agreement": agreement_of(_records(rows), schema).to_json(),
+        "agreement": agreement_of_opinions(_opinions(rows), schema).to_json(),
     }
 
 
@@ -58,15 +57,10 @@ def _counted(values: Any) -> dict[str, int]:
     return dict(sorted(Counter(map(str, values)).items()))
 
 
-def _records(rows: pd.DataFrame) -> list[VoteRecord]:
-    """Return rows as the queue's records; their numbers are their places in a fixed order."""
-    columns = rows.drop(columns=["confidence"]).rename(columns={"voted_at": "at"})
-    names = [str(name) for name in columns.columns]
-    values = (_plain(columns[name]) for name in names)
-    return [
-        VoteRecord(number=number, **dict(zip(names, row, strict=True)))
-        for number, row in enumerate(zip(*values, strict=True))
-    ]
+def _opinions(rows: pd.DataFrame) -> list[Opinion]:
+    """Return rows, which are in a fixed order, as opinions."""
+    values = (_plain(rows[name]) for name in Opinion._fields)
+    return [Opinion(*row) for row in zip(*values, strict=True)]
 
 
 def _plain(column: pd.Series[Any]) -> list[Any]:

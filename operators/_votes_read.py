@@ -22,6 +22,8 @@ _SOURCES = ("person", "adjudicator", "rule", "model")
 _SLICES = ("random", "gold", "audit", "chosen")
 _WHO = ["entity", "rater", "source"]
 _ORDER = [*_WHO, "voted_at", "batch", "label"]
+# what tells apart votes that are otherwise the same, as when a table is given twice
+_THEN = ["slice", "confidence", "seconds", "skipped", "gold", "as_of", "suggested", "suggested_by"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,11 +69,14 @@ def read_votes(tables: Sequence[pa.Table], schema: LabelSchema) -> VotesRead:
 
     rows = pd.concat([table.to_pandas() for table in tables], ignore_index=True)
     _require_version(rows, schema)
-    _require_sources(rows)
-    rows = rows.assign(
-        label=_written(rows, "label", schema, "answer of"),
-        gold=_written(rows, "gold", schema, "known answer that was given to"),
-    ).sort_values(_ORDER, kind="stable", ignore_index=True, na_position="first")
+    _require_names(rows)
+    _require_confidence(rows)
+    rows = _in_order(
+        rows.assign(
+            label=_written(rows, "label", schema, "answer of"),
+            gold=_written(rows, "gold", schema, "known answer that was given to"),
+        )
+    )
     given = rows[rows["label"].notna()]
     if given.empty:
         raise DataError(
@@ -80,7 +85,7 @@ def read_votes(tables: Sequence[pa.Table], schema: LabelSchema) -> VotesRead:
         )
     standing = given.drop_duplicates(_WHO, keep="last")
     by_crowd = standing[standing["source"] != "adjudicator"]
-    items = _items(standing, _gold(rows))
+    items = _items(standing, _gold(rows), _slices(rows))
     numbers = {entity: at for at, entity in enumerate(items["entity"])}
     voters = by_crowd[["rater", "source"]].drop_duplicates().sort_values(["rater", "source"])
     voter_numbers = {pair: at for at, pair in enumerate(voters.itertuples(index=False, name=None))}
@@ -115,13 +120,39 @@ def _require_version(rows: pd.DataFrame, schema: LabelSchema) -> None:
     )
 
 
-def _require_sources(rows: pd.DataFrame) -> None:
-    for source in sorted(set(rows["source"])):
-        if source not in _SOURCES:
-            raise DataError(
-                f"Votes are of the source '{source}'.{did_you_mean(source, _SOURCES)}",
-                remedy=f"Give each vote one of the sources {', '.join(_SOURCES)}.",
-            )
+def _require_names(rows: pd.DataFrame) -> None:
+    for what, known in (("source", _SOURCES), ("slice", _SLICES)):
+        for name in sorted(set(rows[what])):
+            if name not in known:
+                raise DataError(
+                    f"Votes are of the {what} '{name}'.{did_you_mean(name, known)}",
+                    remedy=f"Give each vote one of the {what}s {', '.join(known)}.",
+                )
+
+
+def _require_confidence(rows: pd.DataFrame) -> None:
+    sure = rows["confidence"].astype(float)
+    wrong = sure.notna() & ~sure.between(0, 1)
+    if wrong.any():
+        first = rows[wrong].sort_values(_WHO).iloc[0]
+        raise DataError(
+            f"The vote of '{first['rater']}' about '{first['entity']}' has the confidence "
+            f"{first['confidence']:g}, which is not within 0 and 1.",
+            remedy="Give probabilities, or null where nobody knows.",
+        )
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows in an order that their own does not matter to."""
+    order = [*_ORDER, *_THEN] if rows.duplicated(_ORDER).any() else _ORDER
+    return rows.sort_values(order, kind="stable", ignore_index=True, na_position="first")
+
+
+def _slices(rows: pd.DataFrame) -> dict[str, int]:
+    """Return the slice of each entity: of all that it was ever asked for, skips included."""
+    ranks = {name: at for at, name in enumerate(_SLICES)}
+    least = rows["slice"].map(ranks).groupby(rows["entity"]).min()
+    return dict(zip(least.index, least.tolist(), strict=True))
 
 
 def _written(rows: pd.DataFrame, column: str, schema: LabelSchema, whose: str) -> list[str | None]:
@@ -153,18 +184,13 @@ def _gold(rows: pd.DataFrame) -> dict[str, str]:
     return dict(zip(known["entity"], known["gold"], strict=True))
 
 
-def _items(standing: pd.DataFrame, gold: dict[str, str]) -> pd.DataFrame:
-    ranks = {name: at for at, name in enumerate(_SLICES)}
+def _items(standing: pd.DataFrame, gold: dict[str, str], slices: dict[str, int]) -> pd.DataFrame:
     order = {"person": 0, "adjudicator": 0, "model": 1, "rule": 2}
-    facts = standing.assign(
-        slice_rank=standing["slice"].map(ranks).fillna(len(_SLICES) - 1).astype(int),
-        source_rank=standing["source"].map(order),
-    )
+    facts = standing.assign(source_rank=standing["source"].map(order))
     grouped = facts.groupby("entity", sort=True)
     items = grouped.agg(
         as_of=("as_of", "max"),
         known_at=("voted_at", "max"),
-        slice_rank=("slice_rank", "min"),
         source_rank=("source_rank", "min"),
         votes=("label", "size"),
         answers=("label", "nunique"),
@@ -176,7 +202,7 @@ def _items(standing: pd.DataFrame, gold: dict[str, str]) -> pd.DataFrame:
     adjudicated = dict(zip(last["entity"], last["label"], strict=True))
     entities = list(items["entity"])
     return items.assign(
-        slice=[_SLICES[rank] for rank in items["slice_rank"]],
+        slice=[_SLICES[slices[entity]] for entity in entities],
         source=[("person", "model", "rule")[rank] for rank in items["source_rank"]],
         conflict=items["answers"] > 1,
         gold=_objects([gold.get(entity) for entity in entities]),

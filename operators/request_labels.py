@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,9 +12,6 @@ from headrace.calls import Finding, PlannedCall
 from headrace.errors import HeadraceError
 from headrace.labels.schema import KINDS_OF_PAGE
 from headrace.labels.task import LabelTask
-
-if TYPE_CHECKING:
-    pass
 
 Backend = Literal["local", "labelstudio"]
 
@@ -73,7 +70,8 @@ def request_labels(
             decision time, or known time; of a table without either, as of the first request.
         gold: Rows with the task's columns whose answer is known, in the column of the role
             "label" or called "label". As many as make the task's `gold_share` are mixed in, not to
-            be told from the others; which ones depends on the batch. None for no gold.
+            be told from the others, if they carry suggestions where the rows do; which ones depends
+            on the batch. None for no gold.
         task: What raters are asked. It is declared with the request.
         deadline_hours: When the batch is closed whatever is missing, in hours from the first
             request; None for never.
@@ -94,6 +92,7 @@ def request_labels(
     from headrace.clock import current_clock
     from headrace.labels.queue import LabelQueue
     from headrace.recording import current_invocation, say
+    from operators._label_gold import gold_stands_out
     from operators._label_requests import deadline_after, items_to_ask, request_key, request_report
 
     now, invocation = current_clock().now(), current_invocation()
@@ -112,6 +111,8 @@ def request_labels(
         batch = studio.push(batch.id)
     report = request_report(queue, batch)
     say(f"{batch.items:,} items are to be labelled at {report.document['url']}")
+    if task.suggest and gold_stands_out(items):
+        say("raters may tell gold items from others: only those others have suggestions")
     return report
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _FORMS = {".parquet": "parquet", ".jsonl": "jsonl", ".csv": "csv"}
 _Task = Annotated[str, typer.Argument(help="The task, such as news_topic.")]
 _Batch = Annotated[
-    str | None, typer.Option("--batch", help="One batch by its id; all of the task by default.")
+    str | None,
+    typer.Option("--batch", help="One batch by its id or its beginning; all by default."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
@@ -85,10 +86,14 @@ def export(
 def _votes(
     queue: LabelQueue, task: str, batch: str | None, version: str | None
 ) -> list[VoteRecord]:
+    from flows._labeling.standing import batch_named
+
     queue.task(task)  # one that there is not is refused, with the nearest name
-    if batch is not None and (of := queue.batch(batch).task) != task:
+    found = None if batch is None else batch_named(batch)
+    if found is not None and found.task != task:
         raise ParameterError(
-            f"Batch '{batch}' is of the task '{of}', not of '{task}'.",
-            remedy=f"Name the task '{of}', or a batch of '{task}'.",
+            f"Batch '{found.id}' is of the task '{found.task}', not of '{task}'.",
+            remedy=f"Name the task '{found.task}', or a batch of '{task}'.",
         )
-    return list(queue.votes(batch=batch, task=task, schema_version=version))
+    of = None if found is None else found.id
+    return list(queue.votes(batch=of, task=task, schema_version=version))

@@ -22,7 +22,9 @@ _label_votes.register(app)
 app.add_typer(_label_raters.app, name="raters")
 
 Task = Annotated[str, typer.Argument(help="The task, such as news_topic.")]
-BatchId = Annotated[str, typer.Argument(help="A batch's id; see `headrace label batches`.")]
+BatchId = Annotated[
+    str, typer.Argument(help="A batch's id, or its beginning; see `headrace label batches`.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
@@ -105,9 +107,10 @@ def close(
 
     Example: headrace label close 3f2a9c01 --reason "the deadline is near"
     """
+    from flows._labeling.standing import batch_named
     from headrace.labels.queue import LabelQueue
 
-    closed = LabelQueue().close(batch, why=reason)
+    closed = LabelQueue().close(batch_named(batch).id, why=reason)
     _write_batch(closed, "is closed", as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from flows._labeling.catalog import loop_named
 from flows._labeling.deciding import asked_before
 from flows._labeling.learning import Learned, folder, learn, rows_of, text_of
 from flows._labeling.pieces import items_left, suggest_by_votes, with_suspects
+from flows._labeling.question import round_question
 from flows._labeling.standing import answered, standing_of, votes_of
 from headrace.artifacts import Report, Table, Votes
 from headrace.control import when
@@ -91,10 +92,7 @@ def _ask(
     if not loop.approve:
         _request(loop, selected, gold, once)
         return
-    question = (
-        f"Ask people to label {task.heading}, {once}?\n\nEach item is answered by {task.overlap}."
-    )
-    with when(approve([chosen], question=question)):
+    with when(approve([chosen], question=round_question(loop, once, LabelQueue()))):
         _request(loop, selected, gold, once)
 
 

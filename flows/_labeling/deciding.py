@@ -32,6 +32,21 @@ def asked_before(*, batch: str) -> Report:
 
 
 @operator(effect=True, cpu=0.0)
+def leave_alone(*, task: str, batch: str) -> Report:
+    """Report a batch that no loop asked for: who did, collects it.
+
+    Args:
+        task: Its task.
+        batch: Its id.
+
+    Returns:
+        `task` and `batch`; `passed`.
+    """
+    say(f"task '{task}' has no labeling loop; batch {batch} is left to whoever asked")
+    return Report.of({"passed": True, "task": task, "batch": batch})
+
+
+@operator(effect=True, cpu=0.0)
 def decide_round(
     collected: Report,
     costs: Report,

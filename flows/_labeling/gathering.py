@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flows._labeling.catalog import find_loops, loop_named
-from flows._labeling.deciding import decide_round, remind
+from flows._labeling.deciding import decide_round, leave_alone, remind
 from flows._labeling.learning import Learned, folder, learn, rows_of, text_of
 from flows._labeling.pieces import items_left
 from flows._labeling.standing import (
@@ -17,7 +17,7 @@ from flows._labeling.standing import (
     votes_of,
 )
 from headrace.artifacts import Report, Table, Votes
-from headrace.errors import DataError
+from headrace.errors import DataError, UnknownNameError
 from headrace.labels.columns import Vote
 from headrace.labels.queue import LabelQueue
 from operators._label_requests import request_report
@@ -42,10 +42,43 @@ def plan_collect(name: str | None, batch: str | None) -> None:
         remind()
         return
     meant = None if batch is None else batch_named(batch)
-    if name is None and meant is not None and meant.task not in find_loops():
-        return  # somebody asked without a loop, and collects without one
-    loop = loop_named(name or (meant.task if meant is not None else ""))
-    _follow(loop, LabelQueue(), meant)
+    loop = loop_to_follow(name, meant)
+    if loop is not None:
+        _follow(loop, LabelQueue(), meant)
+    elif meant is not None:
+        leave_alone(task=meant.task, batch=meant.id)
+
+
+def loop_to_follow(name: str | None, meant: Batch | None) -> LabelLoop | None:
+    """Return the loop that goes on after a batch; None where nobody asked for it by a loop.
+
+    Raises:
+        UnknownNameError: There is no such loop, or none any more.
+    """
+    if name is not None or meant is None:
+        return None if name is None else loop_named(name)
+    loops = find_loops()
+    if meant.task not in loops and _asked_by_loop(meant):
+        raise UnknownNameError.of(
+            "labeling loop",
+            meant.task,
+            loops,
+            remedy=f"It asked for batch {meant.id}. Start the runner where `headrace.toml` names "
+            "its root, or declare it again, then `headrace run label_collect -p "
+            f"batch={meant.id}`.",
+        )
+    return loops.get(meant.task)
+
+
+def _asked_by_loop(batch: Batch) -> bool:
+    from headrace.execution import Session
+
+    if batch.run_id is None:
+        return False
+    try:
+        return Session.of_settings().lineage.run(batch.run_id).flow == "label_round"
+    except UnknownNameError:  # the queue was brought here without its runs
+        return False
 
 
 def _follow(loop: LabelLoop, queue: LabelQueue, meant: Batch | None) -> None:

@@ -9,6 +9,7 @@ from headrace import Report, Schema, Table, Votes, operator
 from headrace.calls import PlannedCall
 from headrace.labels.columns import Vote
 from headrace.schemas import TableSchema
+from operators._evaluation_reserve import in_reserve
 
 S = TypeVar("S", bound=Schema)
 SUGGESTED = ("suggested", "suggested_by", "confidence")
@@ -90,6 +91,26 @@ def with_suspects(
     fresh = [str(item) not in before for item in doubtful[entity].to_pylist()]
     more = doubtful.filter(pa.array(fresh, pa.bool_())).select(rows.column_names).cast(rows.schema)
     return Table.of(pa.concat_tables([rows, more]), schema=selected.schema)
+
+
+@operator(produces=lambda call: call.schema("pool"))
+def part_of_pool(
+    pool: Table[S], *, entity: str, reserve: bool, share: float, salt: str
+) -> Table[Any]:
+    """Take the evaluation reserve of a pool, or all but it."""
+    import pyarrow as pa
+
+    rows = pool.arrow()
+    kept = in_reserve(rows[entity].to_pylist(), share=share, salt=salt)
+    return Table.of(rows.filter(pa.array(kept == reserve)), schema=pool.schema)
+
+
+@operator(produces=lambda call: call.schema("tables"))
+def together(tables: list[Table[S]]) -> Table[Any]:
+    """Put tables of the same columns under each other."""
+    import pyarrow as pa
+
+    return Table.of(pa.concat_tables([each.arrow() for each in tables]), schema=tables[0].schema)
 
 
 def _without_routes(call: PlannedCall) -> dict[str, TableSchema | None]:

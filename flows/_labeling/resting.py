@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows._labeling.catalog import loop_named
 from flows._labeling.learning import Learned, folder, learn, rows_of
-from flows._labeling.pieces import sent_to_people
+from flows._labeling.pieces import part_of_pool, sent_to_people, together
 from flows._labeling.standing import Standing, answered, standing_of, votes_of
 from headrace.artifacts import Labels, Table, Votes
 from headrace.control import when
@@ -67,7 +67,7 @@ def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> 
     learned = learn(loop, pool, votes)
     machines = _machine_votes(loop, pool, learned)
     routed, _ = route_items(
-        pool,
+        _part(loop, pool, reserve=False),
         machines,
         learned.labels,
         votes,
@@ -75,7 +75,18 @@ def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> 
         required_accuracy=required_accuracy,
         votes_per_item=loop.task.overlap,
     )
-    labels, _ = labels_of_routes(learned.labels, routed, machines)
+    # what models are judged by is drawn by chance: people are not sent where a model is unsure
+    with folder("reserve"):
+        kept, _ = route_items(
+            _part(loop, pool, reserve=True),
+            machines,
+            learned.labels,
+            votes,
+            budget_seconds=0.0,
+            required_accuracy=required_accuracy,
+            votes_per_item=loop.task.overlap,
+        )
+    labels, _ = labels_of_routes(learned.labels, together([routed, kept]), machines)
     if people_minutes > 0:
         asked, some = sent_to_people(routed)
         with when(some):
@@ -87,6 +98,12 @@ def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> 
                 once=f"round {len(standing.batches) + 1}",
             )
     return labels
+
+
+def _part(loop: LabelLoop, pool: Table[Any], *, reserve: bool) -> Table[Any]:
+    return part_of_pool(
+        pool, entity=loop.task.entity, reserve=reserve, share=loop.reserve_share, salt=loop.name
+    )
 
 
 def _machine_votes(loop: LabelLoop, pool: Table[Any], learned: Learned) -> list[Votes[Vote]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from headrace.clock import current_clock
 from headrace.errors import DataError, UnknownNameError
 from headrace.labels.schema import LabelSchema
 from headrace.labels.tables import label_batch, label_schema, label_task
 from headrace.labels.task import LabelTask
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:task, 7218462))")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +35,25 @@ class SchemaVersion:
     actor: str
 
 
+def one_at_a_time(connection: Connection, task: str) -> None:
+    """Have others wait who declare a task or ask for a batch of it, until the transaction ends.
+
+    A row that is not there yet cannot be locked: two who look for it at once would both write it.
+    SQLite has one writer anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK, {"task": task})
+
+
 def declare(connection: Connection, task: LabelTask, actor: str) -> str:
     """Write a task down, and its schema where it is a new version; returns that version.
 
     Raises:
         DataError: A batch of the task is open that is answered by another version.
     """
+    one_at_a_time(connection, task.name)
     version, now = task.labels.version, current_clock().now()
-    known = select(label_task.c.name).where(label_task.c.name == task.name).with_for_update()
+    known = select(label_task.c.name).where(label_task.c.name == task.name)
     row = {"document": task.document(), "schema_version": version, "changed_at": now}
     if connection.scalar(known) is None:
         first = {"name": task.name, "created_at": now, "actor": actor}

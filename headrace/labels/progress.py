@@ -13,6 +13,7 @@ from headrace.labels.declaring import task_named
 from headrace.labels.tables import label_batch, label_part, label_vote
 
 _RECENT = timedelta(minutes=10)
+_SHORTEST = timedelta(minutes=1)
 _MOST_RECENT = 500  # votes that a pace is taken from
 
 
@@ -30,7 +31,8 @@ class Progress:
         wanted: Votes that make them complete.
         mine: Votes of the rater who asked that stand; 0 where nobody in particular did.
         mine_skipped: Their skips.
-        mine_per_minute: Votes they gave per minute in the last ten, undone ones too.
+        mine_per_minute: Votes they gave per minute since the first that is not ten minutes old,
+            over at least one minute; undone ones too.
         all_per_minute: Votes that everybody gave.
     """
 
@@ -98,5 +100,5 @@ def _pace(connection: Connection, batches: Sequence[str], rater: str | None) -> 
             query = query.where(mine)
         moments += connection.scalars(query)
     recent = [at for at in moments if now - at < _RECENT]
-    span = _RECENT if len(recent) < _MOST_RECENT else max(now - min(recent), timedelta(seconds=1))
+    span = max(now - min(recent, default=now), _SHORTEST)
     return round(len(recent) / (span.total_seconds() / 60), 2)

@@ -154,6 +154,7 @@ class LabelQueue:
         requesting.require_terms(backend, deadline)
         ordered = asked.in_order(asked.checked(task, items, backend=backend), key)
         with self._writing() as connection:
+            declaring.one_at_a_time(connection, task.name)
             batch = requesting.known_batch(connection, task, key) or requesting.write_batch(
                 connection,
                 task,

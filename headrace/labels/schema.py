@@ -21,6 +21,7 @@ KINDS_OF_PAGE: tuple[Kind, ...] = ("single", "multi", "number", "ranking")
 """The kinds that our own page can ask for; spans need Label Studio."""
 
 _Choice = Annotated[str, Field(min_length=1, max_length=200)]
+_Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class LabelSchema(BaseModel):
@@ -42,8 +43,8 @@ class LabelSchema(BaseModel):
 
     kind: Kind = "single"
     choices: tuple[_Choice, ...] = ()
-    low: float | None = None
-    high: float | None = None
+    low: _Bound | None = None
+    high: _Bound | None = None
     unit: str = ""
     guideline: str = Field(default="", max_length=20_000)
 
@@ -108,7 +109,7 @@ class LabelSchema(BaseModel):
         if isinstance(answer, str) and self.kind not in ("single", "number"):
             try:
                 answer = json.loads(answer)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise self._refusal(answer, f"is no answer of the kind '{self.kind}'") from None
         if self.kind == "single":
             return self._choice(answer)
@@ -146,7 +147,9 @@ class LabelSchema(BaseModel):
 
     def _number(self, answer: Any) -> str:
         try:
-            number = math.nan if isinstance(answer, bool) else float(answer)
+            # what Python reads as a number beyond what people write: True, 1_000
+            odd = isinstance(answer, bool) or (isinstance(answer, str) and "_" in answer)
+            number = math.nan if odd else float(answer)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, select
 from headrace.clock import current_clock
 from headrace.labels.batches import locked, require_not_ended
 from headrace.labels.counting import RATER, count, fall, standing_vote, write_vote
-from headrace.labels.declaring import task_named
+from headrace.labels.declaring import one_at_a_time, task_named
 from headrace.labels.items import Claim
 from headrace.labels.leases import claim_of, give, held, others_at
 from headrace.labels.refusals import Refused, batch_closed, request_reused
@@ -96,6 +96,8 @@ def _require_possible(
             reason="batch_closed",
             item=item.id,
         )
+    if batch.status == "complete":  # it is open again then, and nobody may change its labels
+        one_at_a_time(connection, batch.task)
     current = task_named(connection, batch.task).labels.version
     if current != batch.schema_version:
         raise Refused(

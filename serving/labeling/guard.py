@@ -78,7 +78,7 @@ class Guard:
         if scope["method"] in _READING:
             return None
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _place(origin) != host.lower():
             return 403, "A page of another site may not write here."
         if headers.get(b"sec-fetch-site", "none") not in _OURS:
             return 403, "A page of another site may not write here."
@@ -92,6 +92,14 @@ class Guard:
         if name is None or name.lower() in self._names:
             return name is not None
         return self._beyond and _is_address(name)
+
+
+def _place(origin: str) -> str | None:
+    """Return the host and port of an origin; None for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _is_address(name: str) -> bool:

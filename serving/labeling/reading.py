@@ -34,6 +34,7 @@ _STATUS = {
     "too_often": 429,
 }
 _Request = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,48}$")]
+_Item = Annotated[int, Field(ge=1, lt=2**63)]  # a number that a database knows
 _Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
 _Written = TypeVar("_Written", bound=BaseModel)
 
@@ -53,7 +54,7 @@ class _Body(BaseModel):
 class NextBody(_Body):
     """This asks for an item: a certain one, or the one after that which the rater has."""
 
-    item: int | None = None
+    item: _Item | None = None
     ahead: Annotated[int, Field(ge=0, le=1)] = 0
 
 
@@ -84,7 +85,7 @@ class UndoBody(_Body):
 class AdjudicationBody(_Body):
     """This decides an item on which votes differ."""
 
-    item: int
+    item: _Item
     answer: Any
     request: _Request
 

@@ -21,8 +21,8 @@ class SignedOut(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "You are not signed in any more: somebody signed in elsewhere with your token, or you "
-            "signed out in another tab.",
+            "You are not signed in any more: somebody signed in elsewhere with your token, you "
+            "signed out in another tab, or your token was taken away.",
             remedy="Sign in again; what you have answered is kept.",
             reason="signed_out",
         )

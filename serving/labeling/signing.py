@@ -26,7 +26,7 @@ from serving.labeling.sessions import (
 
 _MOST_BYTES = 8 * 1024
 # where one may be led after signing in: pages of ours, and nothing that could lead elsewhere
-_NEXT = re.compile(r"/((label|adjudicate|agreement)/[a-z][a-z0-9_]{0,63}(\?item=\d{1,18})?)?")
+_NEXT = re.compile(r"/((label|adjudicate|agreement)/[a-z][a-z0-9_]{0,63}(\?item=[0-9]{1,18})?)?")
 
 
 def next_page(wanted: str | None) -> str:

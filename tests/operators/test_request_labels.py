@@ -21,7 +21,7 @@ from headrace.labels.schema import LabelSchema
 from headrace.labels.task import LabelTask
 from headrace.schemas import Col, Schema
 from headrace.settings import settings, using_settings
-from operators._label_gold import mixed
+from operators._label_gold import gold_stands_out, mixed
 from operators._label_items import plain
 from operators.collect_labels import collect_labels
 from operators.request_labels import request_labels
@@ -157,6 +157,15 @@ def test_the_same_rows_are_asked_for_once(queue: LabelQueue):
 
     assert len({report.digest for report in reports}) == 1
     assert len(queue.batches(task="topic")) == 1
+
+
+def test_the_same_rows_in_another_order_are_the_same_batch(queue: LabelQueue):
+    rows = messages()
+    turned = Table[Message].of(rows.arrow().take([2, 0, 1]))
+
+    first, second = (request_labels(each, known(), task=TOPICS) for each in (rows, turned))
+
+    assert second.digest == first.digest
 
 
 @pytest.mark.parametrize(
@@ -446,6 +455,25 @@ def test_gold_never_passes_its_share_by_more_than_an_item_and_loses_nothing(
     assert len(taken) <= max(1, math.ceil(share * len(found)))
     assert len(taken) <= gold
     assert (len(taken) == 0) == (gold == 0 or share == 0)
+
+
+@pytest.mark.parametrize(
+    ("of_gold", "of_others", "stands_out"),
+    [
+        pytest.param(None, "order", True, id="others alone have suggestions"),
+        pytest.param("refund", "order", False, id="both have"),
+        pytest.param(None, None, False, id="nobody has"),
+    ],
+)
+def test_gold_without_suggestions_stands_out_where_others_have_some(
+    of_gold: str | None, of_others: str | None, stands_out: bool
+):
+    def item(name: str, suggested: str | None, **gold: Any) -> NewItem:
+        return NewItem(entity=name, as_of=WRITTEN, shown={}, suggested=suggested, **gold)
+
+    gold = item("g", of_gold, slice="gold", gold="order")
+
+    assert gold_stands_out([item("m", of_others), item("n", None), gold]) is stands_out
 
 
 @pytest.mark.parametrize(

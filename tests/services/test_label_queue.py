@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import importlib.util
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -61,6 +61,8 @@ def clock() -> Iterator[VirtualClock]:
 @pytest.fixture(scope="module")
 def migrated(postgres_server: Any) -> Iterator[Database]:
     """A database that is made once: its migrations take a while."""
+    import psycopg  # `make test-services` installs it
+
     with psycopg.connect(f"{postgres_server.url}/postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE label_queue")
     url = postgres_server.url.replace("postgresql://", "postgresql+psycopg://")
@@ -109,6 +111,28 @@ def test_five_raters_at_once_on_many_connections_complete_a_batch(database: Data
     assert set(Counter(vote.entity for vote in votes).values()) == {2}
     assert queue.batch(batch.id).status == "complete"
     assert len(queue.notices()) == 1
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_who_asks_by_one_key_at_the_same_time_gets_one_batch(database: Database, declared: bool):
+    task = LabelTask(
+        name="t", labels=LabelSchema(choices=("yes", "no")), entity="e", show=("e",), overlap=1
+    )
+    items = [NewItem(entity=f"e{n}", as_of=NOON, shown={"e": n}) for n in range(40)]
+    if declared:
+        LabelQueue(database).declare(task)
+    together = threading.Barrier(4)
+
+    def ask(_: int) -> str:
+        queue = LabelQueue(database)
+        together.wait()
+        return queue.request(task, items, key=sha256(b"once").hexdigest()).id
+
+    with ThreadPoolExecutor(4) as threads:
+        asked = list(threads.map(ask, range(4)))
+
+    assert len(set(asked)) == 1
+    assert [batch.number for batch in LabelQueue(database).batches("t")] == [1]
 
 
 def test_a_server_that_does_not_wait_for_the_disk_does_so_for_votes(postgres_url: str):

@@ -68,7 +68,7 @@ function told(state) {
 function signedOut() {
   const kept = outbox.waiting.length ? " What you answered is kept in this tab and sent then." : "";
   halt(
-    "You are not signed in any more: somebody signed in elsewhere with your token, or you signed out in another tab." + kept,
+    "You are not signed in any more: somebody signed in elsewhere with your token, you signed out in another tab, or your token was taken away." + kept,
   );
   warn("Sign in again to go on.", signIn, "Sign in");
 }

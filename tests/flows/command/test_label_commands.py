@@ -158,7 +158,7 @@ def test_a_batch_is_closed_with_a_reason_and_takes_no_vote_after_it(desk: Desk) 
     batch = desk.ask()
     desk.votes("ada", "sport")
 
-    said = desk.done("close", batch.id, "--reason", "enough")
+    said = desk.done("close", batch.id[:6], "--reason", "enough")
 
     assert said == f"Batch {batch.id} of 'topic' is closed: 1 of 6 votes, 0 of 3 items done.\n"
     assert "closed: enough" in desk.done("batches", "topic")

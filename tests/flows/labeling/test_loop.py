@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows._labeling.answering import answer_batch
 from flows._labeling.catalog import at_hand
 from flows.label_collect import label_collect
 from flows.label_round import label_round
 from flows.labeling import LabelLoop, LoopRound, run_loop
 from headrace import load
-from headrace.errors import DefinitionError
+from headrace.errors import DefinitionError, HeadraceError
 from headrace.execution import RunError, Session
+from headrace.labels.items import NewItem
 from headrace.labels.queue import LabelQueue
 from headrace.labels.schema import LabelSchema
+from headrace.plan.graph import PlanError
 from headrace.settings import using_settings
 from headrace.workflow import Flow
 from operators.label_by_rules import LabelingRule
@@ -31,8 +33,11 @@ def ran(flow: Flow[..., Any], **parameters: Any) -> Any:
     return flow.run(**parameters).require_completed()
 
 
-def problems(flow: Flow[..., Any], **parameters: Any) -> list[tuple[str, str]]:
-    return [(p.problem, p.remedy) for p in flow.plan(**parameters).problems]
+def refused(flow: Flow[..., Any], **parameters: Any) -> tuple[str, str]:
+    with pytest.raises(HeadraceError) as caught:
+        flow.plan(**parameters)
+    assert not isinstance(caught.value, PlanError)  # the flow is as it should be
+    return caught.value.problem, caught.value.remedy
 
 
 @pytest.fixture(scope="module")
@@ -196,33 +201,30 @@ def test_doubtful_labels_are_asked_again_once(queue: LabelQueue):
     audited = [entity for entity, part in asked if part == "audit"]
     assert audited
     assert len(audited) == len(set(audited))
-    assert set(audited) <= {entity for entity, part in asked if part != "audit"}
+    # none by which models are judged: a model would choose which of those labels are corrected
+    assert set(audited) <= {entity for entity, part in asked if part == "chosen"}
 
 
 def test_a_loop_that_there_is_not_is_named_with_the_nearest(queue: LabelQueue):
     with at_hand(loop()):
-        found = problems(label_round, loop="fruits")
+        found = refused(label_round, loop="fruits")
 
-    assert found == [
-        (
-            "There is no labeling loop 'fruits'. Did you mean 'fruit'?",
-            "Declare one, `LOOP = LabelLoop(...)`, in a module of your roots; "
-            "docs/guide/labeling.md shows how.",
-        )
-    ]
+    assert found == (
+        "There is no labeling loop 'fruits'. Did you mean 'fruit'?",
+        "Declare one, `LOOP = LabelLoop(...)`, in a module of your roots; "
+        "docs/guide/labeling.md shows how.",
+    )
 
 
 def test_collecting_before_anybody_was_asked_says_so(queue: LabelQueue):
     with at_hand(loop()):
-        found = problems(label_collect, loop="fruit")
+        found = refused(label_collect, loop="fruit")
 
-    assert found == [
-        (
-            "No batch of loop 'fruit' has ended: nobody was asked yet.",
-            "Ask with `headrace run label_round -p loop=fruit`, and answer at the address that it "
-            "reports.",
-        )
-    ]
+    assert found == (
+        "No batch of loop 'fruit' has ended: nobody was asked yet.",
+        "Ask with `headrace run label_round -p loop=fruit`, and answer at the address that it "
+        "reports.",
+    )
 
 
 def test_collecting_a_batch_that_is_being_answered_says_so(queue: LabelQueue):
@@ -230,15 +232,12 @@ def test_collecting_a_batch_that_is_being_answered_says_so(queue: LabelQueue):
         ran(label_round, loop="fruit")
         batch = queue.batches(task="fruit")[0].id
 
-        found = problems(label_collect, batch=batch)
+        found = refused(label_collect, batch=batch)
 
-    assert found == [
-        (
-            f"Batch {batch} of task 'fruit' is still being answered: 0 of 20 items are done.",
-            f"Wait until it is complete, or end it with `headrace label close {batch} "
-            "--reason ...`.",
-        )
-    ]
+    assert found == (
+        f"Batch {batch} of task 'fruit' is still being answered: 0 of 20 items are done.",
+        f"Wait until it is complete, or end it with `headrace label close {batch} --reason ...`.",
+    )
 
 
 def test_a_schema_that_changed_under_an_open_batch_is_refused(queue: LabelQueue):
@@ -249,25 +248,38 @@ def test_a_schema_that_changed_under_an_open_batch_is_refused(queue: LabelQueue)
     changed = loop(task=TASK.model_copy(update={"labels": labels}))
 
     with at_hand(changed):
-        found = problems(label_round, loop="fruit")
+        found = refused(label_round, loop="fruit")
 
-    assert found == [
-        (
-            f"The schema of task 'fruit' is now version {labels.version}, but batch {batch.id} is "
-            f"being answered by version {batch.schema_version}; votes of both never mix.",
-            f"End the batch with `headrace label close {batch.id} --reason ...`, or take the "
-            "change of the schema back until it is complete.",
-        )
-    ]
+    assert found == (
+        f"The schema of task 'fruit' is now version {labels.version}, but batch {batch.id} is "
+        f"being answered by version {batch.schema_version}; votes of both never mix.",
+        f"End the batch with `headrace label close {batch.id} --reason ...`, or take the "
+        "change of the schema back until it is complete.",
+    )
 
 
-def test_a_batch_without_a_loop_is_left_to_whoever_asked(queue: LabelQueue):
+def test_a_batch_that_no_loop_asked_for_is_left_to_whoever_asked(queue: LabelQueue):
+    item = NewItem(entity="n1", as_of=datetime(2024, 5, 1, tzinfo=UTC), shown={"text": "sour"})
+    batch = queue.request(TASK, [item], key="0" * 64)
+    queue.close(batch.id, why="enough")
+
+    left = ran(label_collect, batch=batch.id)["leave_alone"].document
+
+    assert left == {"passed": True, "task": "fruit", "batch": batch.id}
+
+
+def test_a_batch_whose_loop_is_not_found_any_more_is_not_passed_over(queue: LabelQueue):
     with at_hand(loop()):
         ran(label_round, loop="fruit")
-    batch = queue.batches(task="fruit")[0]
-    answer_batch(queue, batch, RATERS)
+    batch = queue.close(queue.batches(task="fruit")[0].id, why="enough")
 
-    assert list(label_collect.plan(batch=batch.id).nodes) == []
+    found = refused(label_collect, batch=batch.id)
+
+    assert found == (
+        "There is no labeling loop 'fruit'. There are none.",
+        f"It asked for batch {batch.id}. Start the runner where `headrace.toml` names its root, or "
+        f"declare it again, then `headrace run label_collect -p batch={batch.id}`.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -318,9 +330,9 @@ def test_a_pool_of_other_items_than_the_tasks_is_refused(queue: LabelQueue):
     other = loop(task=TASK.model_copy(update={"entity": "text"}))
 
     with at_hand(other):
-        found = problems(label_round, loop="fruit")
+        found = label_round.plan(loop="fruit").problems
 
-    assert found[0][0] == (
+    assert found[0].problem == (
         "The items of loop 'fruit' are told apart by 'text', but the columns of the role "
         "\"entity\" in its pool are: 'note'. What follows in the flow could not be checked."
     )
@@ -342,6 +354,27 @@ def test_a_round_that_a_person_has_to_approve_asks_nobody_before(queue: LabelQue
 
     assert run.state == "paused"
     assert queue.batches() == []
+
+
+def test_who_approves_a_round_is_told_what_it_takes_of_people(queue: LabelQueue):
+    declared = loop(
+        approve=True, gold=know_notes, audit=2, budget_hours=2.0, rate_per_hour=36.0, currency="EUR"
+    )
+    with at_hand(declared):
+        first = label_round.run(loop="fruit")
+    run_loop(declared, RATERS, rounds=1)
+    with at_hand(declared):
+        second = label_round.run(loop="fruit")
+
+    asked = [Session.of_settings().lineage.approvals(r.id)[0].question for r in (first, second)]
+    assert asked[0].startswith(
+        "Ask people to label 'fruit', round 1?\n\n"
+        "- at most 20 items, 2 of doubtful label, 2 whose answer is known; 48 answers in all\n"
+        "- how long an answer takes is not known yet\n"
+    )
+    assert (
+        "- about 4 minutes, at 5.0 s an answer so far, or 2.40 EUR; 0.06 of 2 hours are spent\n"
+    ) in asked[1]
 
 
 def test_flows_read_what_the_loop_is_granted_and_no_other(queue: LabelQueue):

@@ -605,5 +605,7 @@ def test_progress_tells_how_far_everybody_and_one_rater_is(ask: Ask, queue, cloc
 
     assert (found.batches, found.items, found.done, found.votes, found.wanted) == (1, 3, 1, 3, 6)
     assert (found.skips, found.mine, found.mine_skipped) == (1, 1, 1)
-    assert (found.mine_per_minute, found.all_per_minute) == (0.1, 0.3)
+    assert (found.mine_per_minute, found.all_per_minute) == (1, 3)  # of the one minute at least
     assert queue.seconds("news") == [1.5]
+    later(clock, 220)  # four minutes since the first vote
+    assert queue.progress("news").all_per_minute == 0.75

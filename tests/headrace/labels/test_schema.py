@@ -144,6 +144,12 @@ def test_what_is_written_reads_as_itself(case: tuple[LabelSchema, Any]) -> None:
             "  Fix: Answer with a number of at least 0 and of at most 10.",
         ),
         (
+            NUMBER,
+            "1_0",
+            "The answer '1_0' is no number.\n"
+            "  Fix: Answer with a number of at least 0 and of at most 10.",
+        ),
+        (
             SPAN,
             [{"start": 4, "end": 4, "label": "place"}],
             "The answer {'start': 4, 'end': 4, 'label': 'place'} does not end after its start.\n"
@@ -163,6 +169,11 @@ def test_what_is_no_answer_is_refused_with_what_would_be(
 ) -> None:
     with pytest.raises(DataError, match=f"^{re.escape(said)}$"):
         schema.read(answer)
+
+
+def test_a_text_that_is_nested_beyond_all_measure_is_no_answer() -> None:
+    with pytest.raises(DataError, match="is no answer of the kind 'multi'"):
+        MULTI.read("[" * 100_000)
 
 
 @pytest.mark.parametrize(

@@ -193,16 +193,26 @@ def test_a_rater_counts_once_an_item_by_the_last_answer():
     assert report["superseded"] == 1
 
 
-def test_an_item_that_was_drawn_at_random_stays_in_the_random_sample():
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        pytest.param(_row("x", "bob", "sport", slice="random"), id="by another rater"),
+        pytest.param(_row("x", "ada", "politics", slice="random"), id="by who answered again"),
+        pytest.param(_row("x", "eve", None, skipped="unclear", slice="random"), id="and skipped"),
+    ],
+)
+def test_an_item_that_was_drawn_at_random_stays_in_the_random_sample(drawn: dict[str, Any]):
+    later = NOON + timedelta(hours=1)
+
     labels, _ = _settled(
         [
-            _row("x", "ada", "sport", slice="random"),
-            _row("x", "bob", "sport", slice="audit"),
+            drawn,
+            _row("x", "ada", "sport", slice="audit", voted_at=later, batch="two"),
             _row("x", "model:1", "sport", source="model"),
         ]
     )
 
-    assert labels["x"]["slice"] == "random"
+    assert (labels["x"]["slice"], labels["x"]["label"]) == ("random", "sport")
 
 
 def test_a_tie_goes_to_whom_gold_shows_to_be_right_more_often():
@@ -385,6 +395,16 @@ def test_votes_of_different_versions_never_mix():
             id="an unknown source",
         ),
         pytest.param(
+            [_row("x", "ada", "sport", slice="randon")],
+            "Votes are of the slice 'randon'. Did you mean 'random'?",
+            id="an unknown slice",
+        ),
+        pytest.param(
+            [_row("x", "model:1", "sport", source="model", confidence=1.7)],
+            "The vote of 'model:1' about 'x' has the confidence 1.7, which is not within 0 and 1.",
+            id="a confidence that is none",
+        ),
+        pytest.param(
             [_row("x", "ada", None, skipped="unclear")],
             "None of the 1 votes has an answer; all are skips or abstentions.",
             id="no answer",
@@ -522,12 +542,13 @@ _ANY_VOTE = st.tuples(
     st.sampled_from([*TOPIC.choices, None]),
     st.integers(0, 3),
     st.sampled_from(["person", "adjudicator"]),
+    st.sampled_from([None, 0.2, 0.9]),
 )
 
 
 @given(
     votes=st.lists(_ANY_VOTE, min_size=1, max_size=14).filter(
-        lambda votes: any(label is not None for _, _, label, _, _ in votes)
+        lambda votes: any(label is not None for _, _, label, *_ in votes)
     ),
     order=st.randoms(use_true_random=False),
     cut=st.integers(0, 14),
@@ -542,8 +563,10 @@ def test_neither_the_order_of_votes_nor_how_they_are_dealt_out_matters(votes, or
             label,
             voted_at=NOON + timedelta(hours=hour),
             source="rule" if rater.startswith("rule") else source,
+            confidence=sure,
+            seconds=sure,
         )
-        for entity, rater, label, hour, source in votes
+        for entity, rater, label, hour, source, sure in votes
     ]
     shuffled = list(rows)
     order.shuffle(shuffled)

@@ -190,6 +190,7 @@ def test_values_are_told_as_text_that_loses_nothing(labeling, rater):
             "rater",
         ),
         ("/api/tasks/news/next", {"ahead": 2}, "ahead: Input should be"),
+        ("/api/tasks/news/next", {"item": 10**30}, "item: Input should be"),
         ("/api/skips", {"lease": "x", "why": "", "request": "request-1"}, "why: String should"),
     ],
 )

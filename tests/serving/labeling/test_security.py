@@ -63,6 +63,7 @@ def test_names_of_loopback_are_this_machine_also_through_a_tunnel(labeling, host
         pytest.param({"origin": "http://evil.example"}, id="another site"),
         pytest.param({"origin": "http://127.0.0.1:4200"}, id="another port of this machine"),
         pytest.param({"origin": "null"}, id="a sandbox"),
+        pytest.param({"origin": "http://["}, id="no origin at all"),
         pytest.param({"sec-fetch-site": "cross-site"}, id="another site, as the browser says"),
         pytest.param({"sec-fetch-site": "same-site"}, id="another port, as the browser says"),
     ],
@@ -179,8 +180,8 @@ def test_two_raters_with_one_token_are_told_and_the_second_may_take_over(labelin
     assert taken.status_code == 303
     assert (ended.status_code, ended.json()["reason"]) == (401, "signed_out")
     assert ended.json()["problem"] == (
-        "You are not signed in any more: somebody signed in elsewhere with your token, or you "
-        "signed out in another tab."
+        "You are not signed in any more: somebody signed in elsewhere with your token, you signed "
+        "out in another tab, or your token was taken away."
     )
 
 
@@ -195,6 +196,7 @@ def test_two_raters_with_one_token_are_told_and_the_second_may_take_over(labelin
         ("/label/news/../../sign-out", "/"),
         ("/label/news?item=4#<script>", "/"),
         ("/label/news\n", "/"),
+        ("/label/news?item=\u0664", "/"),
         (None, "/"),
     ],
 )
