@@ -406,7 +406,7 @@ def test_ties_are_decided_with_the_votes_side_by_side(
     rater.page.get_by_text("Nothing to decide.").wait_for()
 
     rater.page.goto(f"{labeling.url}/agreement/ties")
-    rater.page.get_by_role("heading", name="Topic of the news: agreement").wait_for()
+    rater.page.get_by_role("heading", name="Topic of the news · agreement").wait_for()
     shot("agreement")
 
     decided = [v.label for v in rater.votes("ties") if v.source == "adjudicator"]
