@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flows._labeling.subjects import OF_LOOPS, loops_of
 from flows._schema_affected import Affected, affected_by
 from headrace.plan.evolution import NodeChange, plan_changes
 from headrace.schemas import TableSchema
@@ -136,7 +137,13 @@ def details(changes: SchemaChanges) -> str:
 def _before(plan: Plan, lineage: Lineage) -> tuple[str, dict[str, TableSchema]] | None:
     """Return the last completed run of the flow, and the schemas of its outputs."""
     runs = lineage.runs(limit=_RUNS, flow=plan.flow)
-    last = next((run for run in runs if run.state == "completed"), None)
+    completed = [run for run in runs if run.state == "completed"]
+    if plan.flow in OF_LOOPS:  # the rows of another loop have other schemas, which changed nowhere
+        loops = loops_of([plan.parameters, *(run.parameters for run in completed)])
+        completed = [
+            run for run, loop in zip(completed, loops[1:], strict=True) if loop == loops[0]
+        ]
+    last = next(iter(completed), None)
     if last is None:
         return None
     recorded = _recorded(lineage, last.id)
