@@ -91,7 +91,8 @@ def task_named(connection: Connection, name: str) -> LabelTask:
             "labeling task",
             name,
             connection.scalars(select(label_task.c.name)),
-            remedy="List the tasks with `headrace label tasks`.",
+            remedy="List the tasks with `headrace label tasks`; a loop's is one of them once "
+            "`headrace run label_round -p loop=NAME` has asked.",
         )
     return LabelTask.model_validate(document)
 
