@@ -12,7 +12,7 @@ Run = Callable[..., str]
 FOLDER = Path(__file__).parents[2] / "examples" / "messages"
 
 
-@pytest.mark.slow
+@pytest.mark.lengthy
 def test_the_rehearsal_says_what_each_round_came_to(run: Run):
     printed = run("rehearse.py", cwd=FOLDER).splitlines()
 
