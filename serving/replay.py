@@ -191,7 +191,9 @@ def _delivered(
     from serving._replay_run import Delivery
     from serving._replay_sender import Sender
     from serving.endpoints import Endpoints
-    from serving.shadowing import wait_for_shadow
+    from serving.rollout.guarded import live_guardrails
+    from serving.rollout.standing import rule_of
+    from serving.shadowing import wait_for_counts, wait_for_shadow
 
     endpoints = Endpoints()
 
@@ -219,7 +221,10 @@ def _delivered(
             ).run()
         finally:
             sender.close()
-    wait_for_shadow(endpoints.route(endpoint), say=say)
+    route, rule = endpoints.route(endpoint), rule_of(endpoints, endpoint)
+    wait_for_shadow(route, say=say)
+    if rule is not None and live_guardrails(rule):
+        wait_for_counts(endpoints.database, route)
     told = (
         f"Replayed from {begins:%Y-%m-%d}: {counts.decisions:,} decisions, {counts.facts:,} facts "
         f"pushed, {counts.outcomes:,} outcomes, each at its own time."

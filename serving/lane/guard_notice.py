@@ -141,6 +141,12 @@ def read_guards(path: Path) -> GuardNotice | None:
         return None
 
 
+def guard_notices(folder: Path, endpoint: str) -> list[GuardNotice]:
+    """Return what the replicas of an endpoint last said; empty where none has said anything."""
+    found = [read_guards(path) for path in sorted(folder.glob(f"{endpoint}.guard.*.json"))]
+    return [each for each in found if each is not None and each.endpoint == endpoint]
+
+
 def _is_row(row: Any) -> bool:
     counts = [row[name] for name in ("trials", "failures", "calls")] + [*row["slow"].values()]
     names = row["model"], row["experiment"], *row["slow"]

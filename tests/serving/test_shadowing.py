@@ -10,12 +10,16 @@ import pytest
 
 from headrace.decisions import DecisionLog, save_cursor
 from headrace.errors import ServiceError
+from headrace.lineage.database import Database
 from headrace.settings import Settings, using_settings
+from serving.endpoints import Endpoints, EndpointSpec
 from serving.hosted import decisions_folder, notices_folder
+from serving.lane.guard_notice import GuardNotice, write_guards
 from serving.lane.notices import ShadowFigures, ShadowNotice, shadow_file, write_notice
 from serving.lane.shadow_step import cursor_of, unread
+from serving.rollout.live_counts import grown, store_counts
 from serving.routing import Rival, Route
-from serving.shadowing import wait_for_shadow
+from serving.shadowing import wait_for_counts, wait_for_shadow
 
 A, B, C = (f"flight_delay/{version}" for version in (1, 2, 3))
 ROUTE = Route(
@@ -102,3 +106,40 @@ def test_without_a_challenger_there_is_nothing_to_wait_for():
     )
 
     assert wait_for_shadow(alone, say=lambda _: None) is None
+
+
+def test_it_waits_until_what_replicas_counted_is_written_down(of: Settings):
+    told = {"trials": 40, "failures": 2, "calls": 9, "slow": {"20": 1}}
+    row = {"model": B, "experiment": "a-b", **told}
+    notice = GuardNotice(
+        endpoint=ROUTE.endpoint, part="shadow", writer="w", pid=1, started=0.0, rows=(row,)
+    )
+    write_guards(notices_folder(of), notice)
+    database = Database(of.home / "headrace.db")
+    spec = EndpointSpec(model="flight_delay", task="estimation", clock="live", space="headrace")
+    Endpoints(database).declare(ROUTE.endpoint, spec=spec, champion=A, reason="a flow")
+    early = grown(None, told | {"trials": 39}, part="shadow", writer="w")
+    store_counts(database, ROUTE.endpoint, [("a-b", B, early)])
+    found: list[bool] = []
+    waiting = threading.Thread(target=lambda: found.append(wait_for_counts(database, ROUTE)))
+    waiting.start()
+    waiting.join(1.5)  # longer than until nothing new is told
+    was_waiting = waiting.is_alive()
+
+    store_counts(
+        database, ROUTE.endpoint, [("a-b", B, grown(early, told, part="shadow", writer="w"))]
+    )
+    waiting.join(5)
+
+    assert was_waiting
+    assert found == [True]
+
+
+def test_counts_of_an_earlier_comparison_are_not_waited_for(of: Settings):
+    row = {"model": B, "experiment": "z", "trials": 4, "failures": 0, "calls": 1, "slow": {}}
+    notice = GuardNotice(
+        endpoint=ROUTE.endpoint, part="shadow", writer="w", pid=1, started=0.0, rows=(row,)
+    )
+    write_guards(notices_folder(of), notice)
+
+    assert wait_for_counts(Database(of.home / "headrace.db"), ROUTE)
