@@ -128,7 +128,7 @@ def stop(daemon: Daemon, of: Settings, *, patience_seconds: float = 15.0) -> boo
     if leader is not None:
         _signal([leader], signal.SIGTERM)
         _wait([leader], patience_seconds)
-        members = _session(daemon.pid) + [process for process in members if _is_alive(process)]
+        members = _session(daemon.pid) + [process for process in members if _holds(process)]
     _signal(members, signal.SIGTERM)
     left = _wait(members, 3)
     _signal(left, signal.SIGKILL)
@@ -179,8 +179,22 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def _holds(process: psutil.Process) -> bool:
+    """Return whether a process lives, or still holds its files and ports while it ends.
+
+    A process that is killed waits to be collected as soon as its first thread has gone; what it
+    holds goes with its last one, some hundredths of a second later on a busy machine.
+    """
+    try:
+        return process.is_running() and (
+            process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
+        )
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _session(leader: int) -> list[psutil.Process]:
-    """Return the living processes of a session, its leader included."""
+    """Return the processes of a session that hold something, its leader included."""
     members = []
     for pid in psutil.pids():
         try:
@@ -188,17 +202,17 @@ def _session(leader: int) -> list[psutil.Process]:
                 members.append(psutil.Process(pid))
         except (OSError, psutil.NoSuchProcess):
             continue  # ended meanwhile, or not ours to ask about
-    return [process for process in members if _is_alive(process)]
+    return [process for process in members if _holds(process)]
 
 
 def _wait(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait until processes have ended and return those that have not.
+    """Wait until processes hold nothing more and return those that still do.
 
     One that has ended and waits to be collected counts as ended: where the first process of a
     container collects nothing, as many don't, it would be waited for in vain.
     """
     deadline = time.monotonic() + seconds
-    while left := [process for process in processes if _is_alive(process)]:
+    while left := [process for process in processes if _holds(process)]:
         if time.monotonic() > deadline:
             break
         time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -37,6 +38,13 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps({"pid": os.getpid()})); time.sle
 """
 DIES = "print('the disk is full'); raise SystemExit(3)"
 SULKS = "import time; print('thinking', flush=True); time.sleep(600)"
+# its first thread goes, as it does first when a server of many threads is killed on a busy machine
+ENDS_SLOWLY = """
+import ctypes, socket, sys, threading
+held = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+threading.Thread(target=threading.Event().wait).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
 SERVICES = definitions.services
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + ANSWERS
 
@@ -263,6 +271,25 @@ def test_up_ends_what_a_killed_server_left_behind_and_its_port_is_free_again(hom
     assert second.pid != first.pid
     assert len(left) == 1
     assert not [process for process in left if _alive(process)]
+
+
+def test_up_waits_until_the_last_thread_of_a_killed_server_has_let_go_of_its_port(
+    home: Settings, programs: dict[str, str]
+):
+    programs["mlflow"] = ENDS_SLOWLY
+    (service,) = (each for each in definitions.services(home) if each.name == "mlflow")
+    daemon = processes.start(service, home)
+    _wait_until(lambda: processes.process_of(daemon) is None)
+    programs["mlflow"] = ANSWERS
+    was_free = ports.is_free("127.0.0.1", home.mlflow_port)
+    try:
+        up = _services.up(of=home, only=("mlflow",))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(daemon.pid, signal.SIGKILL)
+
+    assert not was_free
+    assert [each.state for each in up] == ["ready"]
 
 
 def test_a_record_that_cannot_be_read_is_no_obstacle(home: Settings):
