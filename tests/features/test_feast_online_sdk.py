@@ -83,10 +83,15 @@ def rows(*each: tuple[str, int, float]) -> pa.Table:
     )
 
 
+def file_of(store: FeatureStore) -> Path:
+    """Return the file of rows; the store's own `repo_path` is where the tests run."""
+    return Path(store.config.repo_path) / "rows.parquet"
+
+
 def applied(store: FeatureStore, *extra: Field) -> FeatureView:
     file = FileSource(
         name="rows",
-        path=str(store.repo_path / "rows.parquet"),
+        path=str(file_of(store)),
         timestamp_field="event_time",
         created_timestamp_column="created",
     )
@@ -114,9 +119,7 @@ def winds(store: FeatureStore, *origins: str, view: str = "weather") -> dict[str
 
 
 def test_feast_materializes_pushes_and_reads_and_a_late_event_changes_nothing(store):
-    pq.write_table(
-        rows(("JFK", 5, 7.0), ("JFK", 2, 1.0), ("LGA", 3, 4.0)), store.repo_path / "rows.parquet"
-    )
+    pq.write_table(rows(("JFK", 5, 7.0), ("JFK", 2, 1.0), ("LGA", 3, 4.0)), file_of(store))
     applied(store)
 
     store.materialize(NOON - timedelta(days=1), NOON + timedelta(hours=1))
@@ -131,7 +134,7 @@ def test_feast_materializes_pushes_and_reads_and_a_late_event_changes_nothing(st
 
 
 def test_feasts_incremental_materialization_brings_what_is_newer(store):
-    file = store.repo_path / "rows.parquet"
+    file = file_of(store)
     pq.write_table(rows(("JFK", 5, 7.0)), file)
     applied(store)
     store.materialize(NOON - timedelta(days=1), NOON + timedelta(minutes=10))
@@ -143,7 +146,7 @@ def test_feasts_incremental_materialization_brings_what_is_newer(store):
 
 
 def test_a_new_version_is_hidden_until_feast_has_filled_it(store, monkeypatch):
-    file = store.repo_path / "rows.parquet"
+    file = file_of(store)
     pq.write_table(rows(*((f"A{i}", 5, float(i)) for i in range(6))), file)
     applied(store)
     store.materialize(NOON - timedelta(days=1), NOON + timedelta(hours=1))
@@ -170,8 +173,8 @@ def test_a_new_version_is_hidden_until_feast_has_filled_it(store, monkeypatch):
 
 
 def test_a_view_without_entities_is_materialized_and_read(store):
-    pq.write_table(rows(("JFK", 5, 7.0), ("JFK", 9, 8.0)), store.repo_path / "rows.parquet")
-    source = FileSource(path=str(store.repo_path / "rows.parquet"), timestamp_field="event_time")
+    pq.write_table(rows(("JFK", 5, 7.0), ("JFK", 9, 8.0)), file_of(store))
+    source = FileSource(path=str(file_of(store)), timestamp_field="event_time")
     schema = [Field(name="wind", dtype=Float64)]
     store.apply([FeatureView(name="city", entities=[], schema=schema, source=source)])
 

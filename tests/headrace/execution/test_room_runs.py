@@ -165,7 +165,7 @@ def test_when_a_run_is_killed_the_one_that_waits_goes_on(
     (folder / "gate").touch()
 
     assert finished(second)["state"] == "executed"
-    assert seconds < 3
+    assert seconds < 15
 
 
 def test_two_runs_of_the_same_flow_compute_once(start: Start, configured: Settings, folder: Path):

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -23,6 +24,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     document = json.loads(body) if body[:1] == b"{" else {}
     if document.get("die"):
         os._exit(9)  # it read the request, and does not answer
+    if "began" in document:
+        Path(document["began"]).touch()
     await asyncio.sleep(document.get("seconds", 0))
     answer = {
         "by": NAME,

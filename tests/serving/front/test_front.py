@@ -70,6 +70,14 @@ class Load:
             each.join(20)
 
 
+def wait_for(file: Path) -> None:
+    """Wait until a replica has begun with the request that names a file."""
+    end = time.monotonic() + 20
+    while not file.exists():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 # --- who answers ---
 
 
@@ -212,16 +220,15 @@ def test_replicas_that_come_and_go_cost_no_request(
 
 
 def test_a_replica_that_goes_is_asked_nothing_new_and_ends_what_it_began(
-    front: Front, replicas: Any, asking: Any
+    front: Front, replicas: Any, asking: Any, tmp_path: Path
 ) -> None:
     a, b = (each.url for each in replicas)
     front.apply({"flight_delay": [a]})
-    slow: list[Any] = []
-    under_way = threading.Thread(
-        target=lambda: slow.append(asking(front.url)(DECIDE, {"id": "slow", "seconds": 0.5}))
-    )
+    slow, began = list[Any](), tmp_path / "began"
+    body = {"id": "slow", "seconds": 0.5, "began": str(began)}
+    under_way = threading.Thread(target=lambda: slow.append(asking(front.url)(DECIDE, body)))
     under_way.start()
-    time.sleep(0.15)
+    wait_for(began)
 
     front.apply({"flight_delay": [b]})
     by = {asking(front.url)(DECIDE, {"id": str(n)}).document["by"] for n in range(10)}
@@ -355,7 +362,7 @@ def test_a_killed_haproxy_is_started_again_and_a_new_client_waits_instead_of_bei
         time.sleep(0.01)
 
     assert (answer.status, front.url) == (200, url)
-    assert took < 2
+    assert took < 10  # after which a client gives up
     assert front._process.pid != before
 
 
@@ -412,16 +419,15 @@ def test_haproxy_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
 
 
 def test_a_stopped_front_lets_what_is_under_way_end(
-    start_front: Any, replicas: Any, asking: Any
+    start_front: Any, replicas: Any, asking: Any, tmp_path: Path
 ) -> None:
     front = start_front()
     front.apply({"flight_delay": [replicas[0].url]})
-    slow: list[Any] = []
-    under_way = threading.Thread(
-        target=lambda: slow.append(asking(front.url)(DECIDE, {"id": "slow", "seconds": 0.4}))
-    )
+    slow, began = list[Any](), tmp_path / "began"
+    body = {"id": "slow", "seconds": 0.4, "began": str(began)}
+    under_way = threading.Thread(target=lambda: slow.append(asking(front.url)(DECIDE, body)))
     under_way.start()
-    time.sleep(0.15)
+    wait_for(began)
 
     front.stop()
     under_way.join()

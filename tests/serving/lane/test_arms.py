@@ -158,7 +158,7 @@ def test_one_that_is_late_is_not_waited_for_and_not_asked_until_it_is_back():
             await until(lambda: arm.refuses() is None)
 
             assert (late, refused) == (([None, None], "timeout"), "busy")
-            assert 0.05 <= took < 1
+            assert 0.05 <= took < 10  # of the 20 that it would wait
             assert arm.breaker.failures == 1  # one call: its requests share their fate
             assert await asked(arm, 0.25) == ([0.25], "error")
 
@@ -210,7 +210,7 @@ def test_one_that_hangs_has_had_as_many_requests_as_at_the_start_when_it_is_out(
 
             assert {await each == ([None], "timeout") for each in answers} == {True}
             assert arm.asked == len(answers) == FIRST_IN_FLIGHT
-            assert took < 5
+            assert took < 10
             assert out == [
                 Out(
                     model=REF,

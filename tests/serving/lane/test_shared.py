@@ -182,7 +182,7 @@ def test_counts_go_on_over_a_sleep(start, three):
 
 def test_while_one_is_loaded_the_others_answer(start, three, monkeypatch):
     shared = start(*three, patience=0.3)
-    shared.decide("first")
+    until(lambda: shared.decide("first").status_code == 200)
     from serving.lane import member as module
 
     load, held = module.load_decider, threading.Event()
