@@ -14,7 +14,12 @@ from flows._catalog import find_flows, flow_named
 from flows._orchestration.gone import settle_gone
 from flows._orchestration.missed import settle_missed
 from flows._orchestration.notification import TAG, settle_notification
-from flows._orchestration.starts import prefect_schedules, prefect_triggers, settle_schedules
+from flows._orchestration.starts import (
+    prefect_schedules,
+    prefect_triggers,
+    settle_schedules,
+    settle_triggers,
+)
 from flows._services.environment import apply_client_environment
 from headrace.settings import settings
 
@@ -58,14 +63,14 @@ def _served() -> list[Flow[..., Any]]:
 
 
 def _deployment(flow: Flow[..., Any]) -> RunnerDeployment:
-    from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
     from prefect.utilities.callables import ParameterSchema
     from pydantic import create_model
 
+    from flows._orchestration.served import ServedDeployment
     from flows.runtime import prefect_flow
 
-    deployment = RunnerDeployment.from_flow(
+    deployment = ServedDeployment.from_flow(
         prefect_flow(flow),
         DEPLOYMENT,
         description=flow.summary,
@@ -129,8 +134,9 @@ async def _settle(client: PrefectClient, runner: Runner) -> list[str]:
             known = (await client.read_deployment_by_name(deployment.full_name)).id
         except ObjectNotFound:
             known = None
-        deployment.triggers = list(await prefect_triggers(client, known, flow))
+        triggers = await prefect_triggers(client, known, flow)
         identity = await runner.aadd_deployment(deployment)
+        await settle_triggers(client, identity, flow.name, triggers)
         await settle_schedules(client, identity, prefect_schedules(flow))
         served[flow.name] = identity
     names = [f"{name}/{DEPLOYMENT}" for name in served]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.events import DeploymentEventTrigger
+    from prefect.events.schemas.automations import AutomationCore
 
     from headrace.workflow import Flow
 
@@ -46,6 +47,31 @@ async def settle_schedules(
     new = [made for slug, made in wanted.items() if slug not in known]
     if new:
         await client.create_deployment_schedules(deployment, new)
+
+
+async def settle_triggers(
+    client: PrefectClient, deployment: UUID, flow: str, wanted: Sequence[DeploymentEventTrigger]
+) -> None:
+    """Give a deployment the triggers of its flow; those that it has stand without a gap.
+
+    Args:
+        client: Prefect's.
+        deployment: The deployment.
+        flow: Name of the flow.
+        wanted: The flow's; one that is there already stays as it is, on or off.
+    """
+    made = await client.read_resource_related_automations(f"prefect.deployment.{deployment}")
+    ours = [each for each in made if each.name.startswith(f"{flow}: {OURS}")]
+    for trigger in wanted:
+        trigger.set_deployment_id(deployment)
+        automation = trigger.as_automation()
+        same = [each for each in ours if _content(each) == _content(automation)]
+        if same:
+            ours.remove(same[0])
+        else:
+            await client.create_automation(automation)
+    for each in ours:
+        await client.delete_automation(each.id)
 
 
 def prefect_schedules(flow: Flow[..., Any]) -> dict[str, DeploymentScheduleCreate]:
@@ -92,6 +118,10 @@ async def prefect_triggers(
             parameters=_nested(flow, when.parameters),
         )
     return list(triggers.values())
+
+
+def _content(automation: AutomationCore) -> dict[str, Any]:
+    return automation.model_dump(mode="json", exclude={"id", "enabled", "owner_resource"})
 
 
 def _times(schedule: Schedule) -> Any:
