@@ -183,9 +183,9 @@ class Brewery:
             ).json()
             return run if any(t["name"] == "wait_for" for t in states) else None
 
-        return eventually(there, 180)
+        return eventually(there, 300)
 
-    def closed(self, prefect_run_id: str, seconds: float = 180.0) -> dict[str, Any]:
+    def closed(self, prefect_run_id: str, seconds: float = 400.0) -> dict[str, Any]:
         """Wait until Prefect shows a flow run as ended, and return it."""
 
         def ended() -> dict[str, Any] | None:

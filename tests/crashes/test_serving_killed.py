@@ -39,7 +39,7 @@ SPEC = EndpointSpec(
 pytestmark = pytest.mark.lengthy
 
 
-def eventually(check: Callable[[], bool], seconds: float = 120.0) -> None:
+def eventually(check: Callable[[], bool], seconds: float = 300.0) -> None:
     ends = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < ends

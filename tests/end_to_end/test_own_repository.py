@@ -78,13 +78,16 @@ class Installation:
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("own") / "orders"
     make_repository(folder)
-    prefect, mlflow = _free_ports(2)
+    prefect, mlflow, feast_ui = _free_ports(3)
     changed = {
         "HEADRACE_HOME": str(folder / "var"),
         "HEADRACE_PROJECT": str(folder),
         # not the address that others know, as in the containers, but no other machine's either
         "HEADRACE_PREFECT_HOST": "127.0.0.1",
         "HEADRACE_MLFLOW_HOST": "127.0.0.1",
+        "HEADRACE_FEAST_UI_HOST": "127.0.0.1",
+        "HEADRACE_FEAST_UI_PORT": str(feast_ui),
+        "HEADRACE_LABELS_HOST": "127.0.0.1",
         "HEADRACE_PREFECT_URL": f"http://localhost:{prefect}",
         "HEADRACE_MLFLOW_URL": f"http://localhost:{mlflow}",
     }
@@ -217,6 +220,8 @@ def test_status_finds_services_in_the_foreground(installation: Installation):
     }
     assert {name: (states[name]["state"], states[name]["pid"]) for name in states} == {
         **{name: ("ready", process.pid) for name, process in installation.processes.items()},
+        "feast": ("stopped", None),
+        "labels": ("stopped", None),
         "serving": ("stopped", None),
     }
 
