@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
@@ -26,6 +26,9 @@ from headrace.settings import settings
 from serving._replay_events import Steps, decisions_of, facts_of, outcomes_of
 from serving.outcome_kinds import kinds_of, require_declared
 from serving.routing import Route
+
+if TYPE_CHECKING:
+    from serving.endpoints import Endpoints
 
 
 def _check(call: PlannedCall) -> Sequence[Finding]:
@@ -191,9 +194,6 @@ def _delivered(
     from serving._replay_run import Delivery
     from serving._replay_sender import Sender
     from serving.endpoints import Endpoints
-    from serving.rollout.guarded import live_guardrails
-    from serving.rollout.standing import rule_of
-    from serving.shadowing import wait_for_counts, wait_for_shadow
 
     endpoints = Endpoints()
 
@@ -221,10 +221,7 @@ def _delivered(
             ).run()
         finally:
             sender.close()
-    route, rule = endpoints.route(endpoint), rule_of(endpoints, endpoint)
-    wait_for_shadow(route, say=say)
-    if rule is not None and live_guardrails(rule):
-        wait_for_counts(endpoints.database, route)
+    _wait_for_evidence(endpoints, endpoint)
     told = (
         f"Replayed from {begins:%Y-%m-%d}: {counts.decisions:,} decisions, {counts.facts:,} facts "
         f"pushed, {counts.outcomes:,} outcomes, each at its own time."
@@ -238,6 +235,18 @@ def _delivered(
         **asdict(counts),
         "told": told,
     }
+
+
+def _wait_for_evidence(endpoints: Endpoints, endpoint: str) -> None:
+    """Wait until a verdict rests on everything that was delivered."""
+    from serving.rollout.guarded import live_guardrails
+    from serving.rollout.standing import rule_of
+    from serving.shadowing import wait_for_counts, wait_for_shadow
+
+    route, rule = endpoints.route(endpoint), rule_of(endpoints, endpoint)
+    wait_for_shadow(route, say=say)
+    if rule is not None and live_guardrails(rule):
+        wait_for_counts(endpoints.database, route)
 
 
 def asked_of(route: Route, on_demand: Sequence[Mapping[str, Any]]) -> list[str]:
