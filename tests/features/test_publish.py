@@ -10,11 +10,12 @@ from typing import Annotated, Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typeguard
 
 from features._published import version_of
 from features.join import Facts, join_as_known
 from features.publish import publish
-from features.store import feature_store, published
+from features.store import feature_store, published, types_unchecked
 from features.view import Entity, FeatureView
 from headrace import Col, Schema, Table
 from headrace.clock import VirtualClock, using_clock
@@ -219,6 +220,16 @@ def test_asking_what_is_published_imports_no_feast(home):
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_what_feast_would_compile_to_check_types_is_left_as_it_is_while_it_is_imported():
+    checked = typeguard.typechecked
+
+    with types_unchecked():
+        plain, called = typeguard.typechecked(computed), typeguard.typechecked()(computed)
+
+    assert (plain, called) == (computed, computed)
+    assert typeguard.typechecked is checked
 
 
 def test_a_view_without_rows_is_not_published(home):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 import warnings
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -69,6 +70,17 @@ def tested() -> tuple[SelectedModel, Evaluation]:
 def better() -> tuple[SelectedModel, Evaluation]:
     """Another selected model and its evaluation."""
     return _tested(3)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Settings]:
+    """A real MLflow server alone, for the whole run: nothing here runs in Prefect."""
+    from flows import _services
+    from headrace.settings import settings
+
+    _services.up(only=("mlflow",))
+    yield settings()
+    _services.down()
 
 
 @pytest.fixture
