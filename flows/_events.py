@@ -14,13 +14,16 @@ from headrace.errors import ServiceError
 from headrace.settings import settings
 
 
-def emit_now(event: str, *, resource: str, payload: Mapping[str, Any]) -> None:
+def emit_now(
+    event: str, *, resource: str, payload: Mapping[str, Any], known_as: str | None = None
+) -> None:
     """Tell Prefect that something happened; it starts what subscribed, and keeps the event.
 
     Args:
         event: What happened, such as "headrace.model.promoted".
         resource: What it happened to, such as "headrace.model.flight_delay".
         payload: More, JSON-like.
+        known_as: A UUID, by which what is told again is known; a new one by default.
 
     Raises:
         ServiceError: The server does not answer, or does not take it.
@@ -29,7 +32,7 @@ def emit_now(event: str, *, resource: str, payload: Mapping[str, Any]) -> None:
 
     configured = settings()
     said = {
-        "id": str(uuid.uuid4()),
+        "id": known_as or str(uuid.uuid4()),
         "occurred": current_clock().now().isoformat(),
         "event": event,
         "resource": {"prefect.resource.id": resource},

@@ -1,8 +1,9 @@
 """This flow answers: which challengers have earned more, or less, than they have?
 
 It judges every endpoint that has a rule: promotion, the next step of a ramp, and the watch after a
-promotion. What must not wait an hour, such as a challenger that fails, is seen to by the serving
-host within seconds. Each endpoint is a node of its own; one that cannot be judged stops no other.
+promotion; each hour, and when outcomes have arrived that a comparison waits for. What must not wait
+so long, such as a challenger that fails, is seen to by the serving host within seconds. Each
+endpoint is a node of its own; one that cannot be judged stops no other.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from headrace.schedules import Every, When
 from serving.judge_endpoint import judge_endpoint
 
 _Endpoint = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+_OF_EVENT = {"endpoints": "{{ event.payload.endpoints }}"}
 
 
 @flow(
     schedules=[Every(hours=1)],
-    triggers=[When("headrace.model.approved"), When("headrace.model.released")],
+    triggers=[
+        When("headrace.model.approved"),
+        When("headrace.model.released"),
+        When("headrace.outcomes.matured", parameters=_OF_EVENT),
+    ],
     at_once=1,
 )
 def rollout(*, endpoints: list[_Endpoint] | None = None, as_of: datetime | None = None) -> None:

@@ -1,7 +1,8 @@
-"""This module works out where services listen, and what is wrong with a database's address."""
+"""This module works out where services are found, and what is wrong with an address."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,46 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  no address to go to
+"""What is listened on for every interface."""
+_WEB_PORTS = {"http": 80, "https": 443}
+# a name as browsers send it, or an address
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+_PATH = re.compile(r"(/[A-Za-z0-9_-]+)+")
+
+
+def public_address(url: str) -> tuple[str, str]:
+    """Return a web address as it is written everywhere, or why it cannot be one.
+
+    Args:
+        url: The address of a service as people reach it, perhaps with a path below which it is.
+
+    Returns:
+        In small letters, without a port that goes without saying and without a slash at its end;
+        and an empty text, or what is wrong.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        return "", f"It is no address: {error}"
+    if parts.scheme not in _WEB_PORTS:
+        return "", "It is no address that begins with http or https"
+    if not _HOST.fullmatch(host):
+        return "", f"It names no host, but {host!r}" if host else "It names no host"
+    if host in EVERYWHERE:
+        return "", f"{host} is no address that anybody could go to"
+    if parts.username is not None:
+        return "", "It holds a name or password, which everybody would be shown"
+    if parts.query or parts.fragment:
+        return "", "It goes on after its path"
+    path = parts.path.rstrip("/")
+    if path and not _PATH.fullmatch(path):
+        return "", f"Its path is {path!r}; one of letters, digits, '-', '_' and '/' is understood"
+    shown = f"[{host}]" if ":" in host else host
+    beside = "" if port in (None, _WEB_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{shown}{beside}{path}", ""
 
 
 def wrong_address(url: str, kinds: Sequence[str]) -> str | None:

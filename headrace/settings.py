@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from headrace._machine import operating_system_user, usable_processors
 from headrace._settings_file import FILE_NAME, PATHS_OF_TLS, TomlFile, bundled_packages, lower_first
+from headrace._settings_labeling import LabelingSettings
 from headrace.addresses import address_of, is_loopback, port_after_mlflow, wrong_address
 from headrace.errors import ParameterError, UnknownNameError
 
@@ -48,8 +49,10 @@ _Name = Annotated[str, Field(min_length=1)]
 _Places = Annotated[int, Field(ge=1)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, LabelingSettings):
     """This is what one installation is told from outside: places, addresses, names, limits.
+
+    Those of labeling are described where they are declared, in `LabelingSettings`.
 
     Attributes:
         project: Folder of `headrace.toml`; the working directory where there is none.
@@ -84,10 +87,6 @@ class Settings(BaseSettings):
         feast_ui: Whether `headrace up` starts Feast's page of features without being told to.
         feast_ui_host: Interface that page listens on.
         feast_ui_port: Port it listens on; the one after MLflow's by default.
-        labels_host: Interface the labeling page listens on.
-        labels_port: Port it listens on.
-        label_studio_url: Address of a Label Studio where people may label; none by default.
-        label_studio_token: Token by which it is asked; never shown.
         features_registry_url: SQLAlchemy URL of Feast's registry; `features/registry.db` in `home`
             by default, else on PostgreSQL.
         serving_front: What customers' requests come to: "off", each lane at a port of its own on
@@ -107,6 +106,7 @@ class Settings(BaseSettings):
             the front listens beyond loopback.
         shared_models: Of the endpoints that share a process, how many have their models in memory
             at a time.
+        judge_on_outcomes: Whether outcomes that complete a block have its comparison judged.
         client_key: Key that our client sends to endpoints; never shown.
         client_ca: PEM file of who signs the certificates of endpoints; those that the system
             trusts by default.
@@ -143,10 +143,6 @@ class Settings(BaseSettings):
     feast_ui: bool = True
     feast_ui_host: str = "127.0.0.1"
     feast_ui_port: int = Field(ge=1, le=65535)
-    labels_host: str = Field(default="127.0.0.1", min_length=1)
-    labels_port: int = Field(default=8600, ge=1, le=65535)
-    label_studio_url: str | None = None
-    label_studio_token: SecretStr | None = None
     features_registry_url: str | None = None
     features_online_url: str | None = None
     serving_front: Literal["off", "haproxy"] = "off"
@@ -159,6 +155,7 @@ class Settings(BaseSettings):
     serving_tls_client_ca: Path | None = None
     serving_keys: Literal["auto", "off", "required"] = "auto"
     shared_models: int = Field(default=8, ge=1)
+    judge_on_outcomes: bool = True
     client_key: SecretStr | None = None
     client_ca: Path | None = None
 

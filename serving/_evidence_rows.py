@@ -124,7 +124,12 @@ def decisions_of(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def read_rows(
-    connection: duckdb.DuckDBPyConnection, rule: Rule, asked: Mapping[str, Any], *, arms: bool
+    connection: duckdb.DuckDBPyConnection,
+    rule: Rule,
+    asked: Mapping[str, Any],
+    *,
+    arms: bool,
+    known: str | None = None,
 ) -> Rows:
     """Return the decisions of an experiment, column by column, in the order they were made.
 
@@ -133,6 +138,7 @@ def read_rows(
         rule: What is to be known of them.
         asked: experiment, champion, challenger, as_of, outcome and window (microseconds).
         arms: Whether it is to be known to which arm they were dealt.
+        known: SQL of what was known of outcomes then; None asks the log's history.
     """
     parameters = dict(asked)
     columns, tables, joins = "", "", ""
@@ -145,8 +151,8 @@ def read_rows(
             parameters |= {name[1:]: column for name, column in zip(names, rule.unit, strict=True)}
             parameters["before"] = BEFORE_DAYS * 86_400_000_000
             unit = " || chr(31) || ".join(f"d.entity[{name}]" for name in names)
-            known = known_outcomes(connection, moment="(SELECT us FROM began)")
-            tables = _BEFORE.format(known_before=known, unit=unit, decisions="{decisions}")
+            earlier = known_outcomes(connection, moment="(SELECT us FROM began)")
+            tables = _BEFORE.format(known_before=earlier, unit=unit, decisions="{decisions}")
             joins = "LEFT JOIN before b ON b.unit = d.unit"
             columns += ", coalesce(b.value, 'nan'::DOUBLE) AS covariate"
         elif rule.covariate not in (None, "before"):
@@ -156,7 +162,7 @@ def read_rows(
     query = _DECISIONS.format(
         decisions=decisions,
         member=MEMBER,
-        known=known_outcomes(connection),
+        known=known or known_outcomes(connection),
         in_time=_IN_TIME,
         more_tables=tables.replace("{decisions}", decisions),
         more_columns=columns,

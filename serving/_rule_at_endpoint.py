@@ -60,12 +60,26 @@ def served_problems(
         views: The views that the endpoint reads.
     """
     views = list(views)
+    asked = [c.name for v in views if isinstance(v, OnDemandView) for c in v.request_columns]
+    yield from deployed_problems(rule, cards=cards, columns=[*key_columns(views), *asked])
+
+
+def deployed_problems(
+    rule: Rule, *, cards: Mapping[str, ModelCard], columns: Iterable[str]
+) -> Iterator[Finding]:
+    """Yield what does not fit the models that are served.
+
+    Args:
+        rule: The rule.
+        cards: The models, by version.
+        columns: What requests say beside the models' own inputs: keys of views, and what is
+            computed of a request.
+    """
     for ref, card in cards.items():
-        yield from _of_the_task(rule, ref, card)
+        yield from task_problems(rule, ref, card.task)
     taken = {feature.name: feature for card in cards.values() for feature in card.features}
     own = {name for name, feature in taken.items() if feature.source is None}
-    own |= {c.name for v in views if isinstance(v, OnDemandView) for c in v.request_columns}
-    entity = {*key_columns(views), *own}
+    entity = {*columns, *own}
     for column in _units(rule):
         if column not in entity:
             yield _unknown(f"its unit '{column}' is no column of the entity", column, entity)
@@ -134,21 +148,35 @@ def _units(rule: Rule) -> list[str]:
     return list(dict.fromkeys((*rule.unit, *ramp)))
 
 
-def _of_the_task(rule: Rule, ref: str, card: ModelCard) -> Iterator[Finding]:
-    classifies = card.task == "classification"
+def task_problems(rule: Rule, ref: str, task: str) -> Iterator[Finding]:
+    """Yield what does not fit what a model is for.
+
+    Args:
+        rule: The rule.
+        ref: The model, for messages.
+        task: What it is for, such as "classification".
+    """
+    if task not in _INSTEAD:
+        if rule.metric not in ("outcome", "ndcg"):
+            yield _found(
+                f"it compares by '{rule.metric}', which is of one score, and {ref} is a model for "
+                f"{task}.",
+                "Compare by 'outcome', or let people decide: rule=None.",
+            )
+        return
+    classifies = task == "classification"
     wrong = _OF_ESTIMATES if classifies else _OF_PROBABILITIES
     if rule.metric in wrong:
         of = "estimates" if classifies else "probabilities"
         yield _found(
-            f"it compares by '{rule.metric}', which is of {of}, and {ref} is a model for "
-            f"{card.task}.",
-            f"Compare by {_INSTEAD[card.task]}.",
+            f"it compares by '{rule.metric}', which is of {of}, and {ref} is a model for {task}.",
+            f"Compare by {_INSTEAD[task]}.",
         )
     if classifies:
         return
     if any(guardrail.metric == "calibration" for guardrail in rule.guardrails):
         yield _found(
-            f"'calibration' is of probabilities, and {ref} is a model for {card.task}.",
+            f"'calibration' is of probabilities, and {ref} is a model for {task}.",
             "Leave the guardrail out.",
         )
 

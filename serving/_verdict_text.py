@@ -50,15 +50,28 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def design_lines(rule: Rule, design: Any) -> list[str]:
-    """Return what counting requests would pretend, beside what blocks say; none if not known."""
+    """Return what counting requests would pretend, beside what blocks say; none if not known.
+
+    The effective number is never said to be above the raw one: a design effect below 1 says that
+    requests of a block correlate negatively, or that few blocks happened to be alike.
+    """
     figures = [getattr(design, name, None) for name in ("effective", "request_z", "block_z")]
     known = [figure for figure in figures if isinstance(figure, float)]
     if len(known) < len(figures):
         return []
     effective, request, block = known
+    blocks = block_name(rule)
+    worth = f"effective n≈{effective:.0f}"
+    if effective > design.requests > 0:
+        # decisions are worth no more than they are, however evenly luck fell out so far
+        worth = (
+            f"effective n≈{design.requests} (design effect {design.requests / effective:.2f}: "
+            f"{blocks} vary less than independent requests would, as where those of one "
+            f"{block_name(rule, 1)} offset each other; they count as no more than they are)"
+        )
     return [
-        f"request-level n={design.requests}, effective n≈{effective:.0f}: counting requests "
-        f"would give z={request:.2f}, {block_name(rule)} give z={block:.2f}."
+        f"request-level n={design.requests}, {worth}: counting requests "
+        f"would give z={request:.2f}, {blocks} give z={block:.2f}."
     ]
 
 

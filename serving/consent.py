@@ -41,6 +41,7 @@ def consent(
     from serving._route_steps import challenger_of
     from serving.endpoints import Endpoints
     from serving.rollout.acts import required_rule
+    from serving.rollout.settling import alone
     from serving.rollout.standing import require_may_approve, state_of
 
     said = _answer(answer)
@@ -56,14 +57,15 @@ def consent(
         for each in endpoints.consents(endpoint, state.experiment)
     )
     if not known:
-        endpoints.consent(
-            endpoint,
-            state.experiment,
-            rule=rule.hash,
-            approved=said["approved"],
-            reason=said["reason"],
-            actor=said["actor"],
-        )
+        with alone(endpoint):  # whoever acts has seen it, or is done
+            endpoints.consent(
+                endpoint,
+                state.experiment,
+                rule=rule.hash,
+                approved=said["approved"],
+                reason=said["reason"],
+                actor=said["actor"],
+            )
     word = "approved" if said["approved"] else "refused"
     return Report.of(
         {

@@ -87,6 +87,7 @@ def evidence_from(
     champion: str | None = None,
     challenger: str | None = None,
     in_shadow: bool = False,
+    known: str | None = None,
 ) -> Evidence:
     """Return the evidence from a connection with the views decisions, shadows and outcomes.
 
@@ -100,11 +101,13 @@ def evidence_from(
         challenger: The model that is compared with it, or None.
         in_shadow: Whether to compare in pairs whatever the rule's design: after a promotion the old
             champion answers nobody, and shadow scores are all there is.
+        known: SQL of what was known at the moment of the rule's outcome, where somebody has it
+            ready; None asks the log's history.
 
     Raises:
         ParameterError: `as_of` has no zone.
     """
-    moment = _microseconds(as_of)
+    moment = moment_us(as_of)
     pair = pair_of_models(
         connection,
         experiment=experiment,
@@ -121,7 +124,7 @@ def evidence_from(
         "outcome": rule.outcome,
     }
     arms = rule.design == "randomised" and not in_shadow
-    rows = read_rows(connection, rule, asked, arms=arms)
+    rows = read_rows(connection, rule, asked, arms=arms, known=known)
     known_until = moment - asked["window"]
     found = (_randomised if arms else _paired)(rows, rule, pair, known_until)
     return Evidence(
@@ -217,7 +220,12 @@ def _there(odd: Mapping[str, int]) -> dict[str, int]:
     return {what: count for what, count in odd.items() if count}
 
 
-def _microseconds(moment: datetime) -> int:
+def moment_us(moment: datetime) -> int:
+    """Return the moment whose knowledge is asked for, in microseconds since 1970.
+
+    Raises:
+        ParameterError: It has no zone.
+    """
     if moment.tzinfo is None or moment.utcoffset() is None:
         raise ParameterError(
             f"The argument 'as_of' is {moment.isoformat()}, a time without a zone.",

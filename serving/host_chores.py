@@ -15,6 +15,7 @@ from serving.host_history import write_history
 from serving.hosted import notices_folder
 from serving.lane.metrics_targets import write_targets
 from serving.rollout._course import by_a_rule
+from serving.rollout.matured import MaturedWatch
 from serving.rollout.resident import Resident
 from serving.rollout.shown import newest_shown
 from serving.rollout.telling import Teller
@@ -27,6 +28,7 @@ _BANDITS_SECONDS = 2.0
 _HISTORIES_SECONDS = 1.0
 _VERDICTS_SECONDS = 2.0
 _GUARDRAILS_SECONDS = 0.5
+_OUTCOMES_SECONDS = 5.0
 _log = logging.getLogger("headrace.serving")
 
 
@@ -46,9 +48,10 @@ class Chores:
         self._targets_file = of.home / "serving" / "prometheus.json"
         self._targets: dict[str, Lane] | None = None
         self._due = {"keys": 0.0, "bandits": 0.0, "histories": 0.0, "verdicts": 0.0}
-        self._due["guardrails"] = 0.0
+        self._due |= {"guardrails": 0.0, "outcomes": 0.0}
         self._teller = Teller()
         self._resident = Resident(endpoints, self._folder, acted=self._teller.tell)
+        self._matured = MaturedWatch(endpoints, of) if of.judge_on_outcomes else None
         self._has_begun = False
         self._judged: dict[str, int] = {}
         self._stale: set[str] = set()
@@ -73,6 +76,8 @@ class Chores:
             _try("bandits", lambda: move_all(self._endpoints, self._settings))
         if self._is_due("verdicts", _VERDICTS_SECONDS, now):
             _try("verdicts", self._note_verdicts)
+        if self._matured is not None and self._is_due("outcomes", _OUTCOMES_SECONDS, now):
+            _try("outcomes", self._matured.look)
         if self._stale and self._is_due("histories", _HISTORIES_SECONDS, now):
             _try("histories", self._write_histories)
         if lanes != self._targets:
@@ -82,6 +87,8 @@ class Chores:
         """Leave no target behind, and no count unwritten."""
         _try("guardrails", self._resident.stop)
         self._teller.stop()
+        if self._matured is not None:
+            _try("outcomes", self._matured.stop)
         _try("targets", lambda: self._write_targets({}))
 
     def _is_due(self, chore: str, every: float, now: float) -> bool:

@@ -86,6 +86,7 @@ def approve(
     from serving.endpoints import Endpoints
     from serving.rollout.acts import required_rule
     from serving.rollout.assess import replay
+    from serving.rollout.settling import alone
     from serving.rollout.standing import require_may_approve, state_of
     from serving.routing import RoutingError
 
@@ -103,9 +104,10 @@ def approve(
     _screen.write(indent(replay(trace).prose(), "  "))
     actor = settings().actor
     require_may_approve(rule, state, actor)
-    endpoints.consent(
-        name, state.experiment, rule=rule.hash, approved=not refuse, reason=reason or ""
-    )
+    with alone(name):  # whoever acts has seen it, or is done
+        endpoints.consent(
+            name, state.experiment, rule=rule.hash, approved=not refuse, reason=reason or ""
+        )
     said = "refused" if refuse else "approved"
     _screen.write(f"{challenger} at '{name}' is {said} by {actor}.")
     payload = {"endpoint": name, "challenger": challenger, "experiment": state.experiment}

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows._command import _screen
+from flows._command import _rules_thinning, _screen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from serving.rollout.rule_fit import Fit
     from serving.rule import Rule
 
 _HELP = """Read rules of promotion, and judge again what they said.
@@ -19,6 +20,7 @@ Example: headrace rules check delay.yaml
 """
 
 app = typer.Typer(no_args_is_help=True, help=_HELP)
+app.command("thin")(_rules_thinning.thin)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
@@ -33,20 +35,32 @@ def check(
         ),
     ],
     *,
+    endpoint: Annotated[
+        str | None,
+        typer.Option("--endpoint", help="Compare it with what is deployed there, and its traffic."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a rule, and say it in English; what is wrong with it is exit code 1.
 
-    Example: headrace rules check delay.yaml
+    Example: headrace rules check delay.yaml --endpoint flight_delay
     """
     rule = _rule_of(source)
+    fit = None if endpoint is None else _fit_of(endpoint, rule)
     if as_json:
-        document = {"name": rule.name, "hash": rule.hash, "english": rule.english()}
+        document: dict[str, Any] = {"name": rule.name, "hash": rule.hash}
+        document["english"] = rule.english()
+        document |= {} if fit is None else {"fit": fit.to_json()}
         _screen.write_json(document | {"rule": rule.document()})
-        return
-    _screen.write(rule.english())
-    _screen.write("")
-    _screen.write(f"Hash: {rule.hash}")
+    else:
+        _screen.write(rule.english())
+        _screen.write("")
+        _screen.write(f"Hash: {rule.hash}")
+        if fit is not None:
+            _screen.write("")
+            _screen.write(fit.told())
+    if fit is not None and fit.problems:
+        raise typer.Exit(1)
 
 
 @app.command("schema")
@@ -133,6 +147,13 @@ def replay(
     _screen.write(f"Judged again, {what} is the same to the last byte (sha256 {digest}).")
 
 
+def _fit_of(endpoint: str, rule: Rule) -> Fit:
+    from serving.endpoints import Endpoints
+    from serving.rollout.rule_fit import fit_of
+
+    return fit_of(Endpoints(), endpoint, rule)
+
+
 def _rule_of(source: str) -> Rule:
     """Return the rule of a file, of standard input, or of an endpoint."""
     import sys
@@ -171,9 +192,10 @@ def _trace_of(source: str) -> tuple[Any, str]:
 
     from headrace.errors import DataError
     from serving.endpoints import Endpoints
+    from serving.rollout.thinning import require_whole
 
     if source.isascii() and source.isdigit():
-        judgement = Endpoints().judgement(int(source))
+        judgement = require_whole(Endpoints().judgement(int(source)))
         return judgement.trace, f"verdict {judgement.number} at '{judgement.endpoint}'"
     try:
         with open(source, encoding="utf-8") as file:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.rollout._guard_rows import Look, numbers, rows_of
+from serving.rollout._guard_rows import Look, numbers
 from serving.rule_guardrails import LabelCoverage
 
 # The first time that a unit was dealt, while both had a chance; whoever answered. What was dealt to
@@ -71,7 +71,7 @@ def coverage_figures(look: Look, guardrail: LabelCoverage) -> dict[str, Any]:
     """
     from serving.statistics.coverage import log_e_of_coverage
 
-    rows, models = rows_of(look), (look.state.champion, look.state.challenger)
+    rows, models = look.rows, (look.state.champion, look.state.challenger)
     units, _ = rows.numbered("unit")
     size = int(rows.block.max(initial=-1)) + 1
     first = np.zeros(units.size, dtype=bool)

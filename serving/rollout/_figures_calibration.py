@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving._block_spans import Vector
-from serving.rollout._guard_rows import Look, rows_of
+from serving.rollout._guard_rows import Look
 
 _BINS = 10
 
@@ -27,7 +27,7 @@ def calibration_figures(look: Look) -> dict[str, Any]:
     Args:
         look: The look.
     """
-    rows = rows_of(look)
+    rows = look.rows
     used = np.isfinite(rows.subject) & np.isfinite(rows.outcome)
     if look.rule.design == "randomised":
         used &= rows.is_in("model", look.subject)

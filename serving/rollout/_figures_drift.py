@@ -20,16 +20,17 @@ _MOST = 100_000
 # The newest week, so that what changed lately is seen, and every hour and weekday is in it; of more
 # than enough decisions those are taken that their ids chose.
 _NEWEST = """
-WITH mine AS (
-    SELECT d.id, epoch_us(d.decided_at) AS at_us, d.features, d.texts FROM decisions d
-    WHERE {members} AND epoch_us(d.decided_at) <= $as_of
-), ranked AS (
-    SELECT *, row_number() OVER (ORDER BY at_us DESC, id) AS place, max(at_us) OVER () AS newest
-    FROM mine
+WITH ranked AS (
+    SELECT id, epoch_us(decided_at) AS at_us, max(epoch_us(decided_at)) OVER () AS newest,
+        row_number() OVER (ORDER BY epoch_us(decided_at) DESC, id) AS place
+    FROM {copied}
+), chosen AS (
+    SELECT id FROM ranked WHERE at_us > newest - $week OR place <= $least
+    ORDER BY md5(id), id LIMIT $most
 )
-SELECT {columns} FROM ranked
-WHERE at_us > newest - $week OR place <= $least
-ORDER BY md5(id), id LIMIT $most
+SELECT {columns} FROM decisions d
+WHERE d.id IN (SELECT id FROM chosen) AND {members} AND epoch_us(d.decided_at) <= $as_of
+ORDER BY md5(d.id), d.id
 """
 
 
@@ -51,15 +52,25 @@ def drift_figures(look: Look, guardrail: FeatureDrift) -> dict[str, Any]:
             hint = did_you_mean(name, reference).rstrip(".")
             return {"why": f"{model} takes no feature '{name}'.{hint}"}
     table = _newest(look, wanted, guardrail)
-    known = names_in(look, ("texts", "features"))
-    logged = {name for names in known.values() for name in names}
-    found = []
-    for at, name in enumerate(wanted):
-        if table.num_rows and name not in logged:
-            hint = did_you_mean(name, logged).rstrip(".")
-            return {"why": f"the log has no feature '{name}'.{hint}"}
-        found.append({"name": name, "psi": _index(reference[name], table, at)})
+    silent = [name for at, name in enumerate(wanted) if not _has_any(table, at)]
+    if (
+        table.num_rows and silent
+    ):  # names are looked for only where no value tells that there is one
+        known = names_in(look, ("texts", "features"))
+        logged = {name for names in known.values() for name in names}
+        for name in silent:
+            if name not in logged:
+                hint = did_you_mean(name, logged).rstrip(".")
+                return {"why": f"the log has no feature '{name}'.{hint}"}
+    found = [
+        {"name": name, "psi": _index(reference[name], table, at)} for at, name in enumerate(wanted)
+    ]
     return {"decisions": table.num_rows, "features": found}
+
+
+def _has_any(table: pa.Table, at: int) -> bool:
+    columns = (table.column(f"{kind}{at}") for kind in ("number", "text"))
+    return any(column.null_count < len(column) for column in columns)
 
 
 def _newest(look: Look, wanted: tuple[str, ...], guardrail: FeatureDrift) -> pa.Table:
@@ -69,7 +80,8 @@ def _newest(look: Look, wanted: tuple[str, ...], guardrail: FeatureDrift) -> pa.
     )
     asked: dict[str, Any] = {f"name{at}": name for at, name in enumerate(wanted)}
     asked |= {"week": _WEEK_US, "least": guardrail.min_decisions, "most": _MOST}
-    return look.read(_NEWEST.replace("{columns}", columns), **asked)
+    query = _NEWEST.replace("{columns}", columns).replace("{copied}", look.log.table)
+    return look.read(query, whole=True, **asked)
 
 
 def _index(bins: Mapping[str, Any], table: pa.Table, at: int) -> float:

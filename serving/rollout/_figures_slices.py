@@ -12,7 +12,7 @@ from headrace.errors import did_you_mean
 from serving._block_spans import Flags, Vector
 from serving._losses import losses
 from serving._sequences import block_sequence
-from serving.rollout._guard_rows import Look, Rows, names_in, numbers, rows_of
+from serving.rollout._guard_rows import Look, Rows, names_in, numbers
 from serving.rule import Rule
 from serving.rule_guardrails import SliceGap
 
@@ -20,7 +20,6 @@ _MAPS = ("entity", "texts", "features")
 _MOST_VALUES = 1_000
 _FEWEST_NOW = 10  # of fewer blocks Student's t says nothing that a skew could not
 _FEWEST = 20  # as of a rule: the sequence's theory holds from here on
-_NOTHING = "(none)"
 
 
 def slice_figures(look: Look, guardrail: SliceGap) -> dict[str, Any]:
@@ -33,17 +32,16 @@ def slice_figures(look: Look, guardrail: SliceGap) -> dict[str, Any]:
         look: The look.
         guardrail: Which slices, and what is allowed.
     """
-    known = names_in(look, _MAPS)
-    where = [column for column in _MAPS if guardrail.by in known[column]]
-    if not where:
+    column = f"slice{look.slices.index(guardrail.by)}"
+    if _is_unknown(look, column, guardrail.by):
         return {
             "why": f"the log has no column '{guardrail.by}' of the entity or the features."
-            f"{did_you_mean(guardrail.by, set().union(*known.values()))}".rstrip(".")
+            f"{did_you_mean(guardrail.by, set().union(*names_in(look, _MAPS).values()))}".rstrip(
+                "."
+            )
         }
-    parts = [f"CAST(d.{column}[$by] AS VARCHAR)" for column in where]
-    more = f", coalesce({', '.join(parts)}, '{_NOTHING}') AS slice"
-    rows = rows_of(look, more=more, by=guardrail.by)
-    codes, values = rows.numbered("slice")
+    rows = look.rows
+    codes, values = rows.numbered(column)
     if len(values) > _MOST_VALUES:
         return {"why": f"'{guardrail.by}' has {len(values):,} values, too many to be slices"}
     sides = _sides(rows, look)
@@ -61,6 +59,14 @@ def slice_figures(look: Look, guardrail: SliceGap) -> dict[str, Any]:
         found.append(entry | _figures(harm, guardrail.alpha))
     found.sort(key=lambda each: (-each["decisions"], each["value"]))
     return {"slices": found}
+
+
+def _is_unknown(look: Look, column: str, by: str) -> bool:
+    """Return whether no decision has such a column; where one has a value, that is seen at once."""
+    query = f"SELECT count(d.{column}) AS n FROM decisions d"  # noqa: S608  a name of our own
+    if look.read(query + " WHERE {members} AND epoch_us(d.decided_at) <= $as_of")["n"][0].as_py():
+        return False
+    return all(by not in names for names in names_in(look, _MAPS).values())
 
 
 Side = tuple[Vector, Flags]

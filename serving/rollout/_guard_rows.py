@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,17 +11,18 @@ import numpy.typing as npt
 
 from serving._block_spans import Flags, Times, Vector, block_spans
 from serving._losses import takes_outcome, takes_score
-from serving._outcomes_known import known_outcomes
+from serving.rollout._log_copy import LogCopy
 from serving.rollout.guardrails import subject
 from serving.rollout.state import RolloutState
 from serving.rule import Rule
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 MEMBERS = "(d.experiment = $experiment OR list_contains(d.experiments, $experiment))"
 """Whether a decision `d` belongs to an experiment, the first one or another beside it."""
+NONE = "(none)"
+"""The slice of decisions that have no value."""
 _US_PER_HOUR = 3_600_000_000
 
 # What was known before a decision is known, and no outcome of it: it says nothing of a model.
@@ -42,9 +44,7 @@ SELECT
     d.score AS answered,
     k.id IS NOT NULL AS known,
     k.id IS NOT NULL AND (k.value IS NULL OR NOT {in_time}) AS censored,
-    CASE WHEN {in_time} AND k.first_us >= epoch_us(d.decided_at) THEN k.value END AS outcome,
-    d.candidates AS candidates,
-    d.propensities AS propensities
+    CASE WHEN {in_time} AND k.first_us >= epoch_us(d.decided_at) THEN k.value END AS outcome
     {more}
 FROM decisions d
 LEFT JOIN scored s ON s.id = d.id
@@ -61,13 +61,13 @@ class Look:
     """This is one look at an experiment.
 
     Args:
-        connection: Views as `headrace.decisions.open_view` makes them.
+        log: What is read of the log.
         rule: What an outcome and a block are.
         state: Whose experiment it is, and where the challenger stands.
         as_of_us: The moment whose knowledge is used, in microseconds since 1970.
     """
 
-    connection: duckdb.DuckDBPyConnection
+    log: LogCopy
     rule: Rule
     state: RolloutState
     as_of_us: int
@@ -83,16 +83,28 @@ class Look:
         is_champion = self.subject == self.state.champion
         return self.state.challenger if is_champion else self.state.champion
 
-    def read(self, query: str, **asked: Any) -> pa.Table:
+    @cached_property
+    def rows(self) -> Rows:
+        """The decisions of closed blocks, with a column for each slice, read once."""
+        more = [f", coalesce(d.slice{n}, '{NONE}') AS slice{n}" for n in range(len(self.slices))]
+        return rows_of(self, more="".join(more))
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The columns of the entity or of the features by which `rows` has slices, in order."""
+        return self.log.slices
+
+    def read(self, query: str, *, whole: bool = False, **asked: Any) -> pa.Table:
         """Return what a query gives; `$experiment` and `$as_of` are filled in.
 
         Args:
             query: SQL; "{members}" in it is `MEMBERS`.
+            whole: Whether it needs columns that were not copied, such as `features`.
             asked: Its other parameters.
         """
         asked |= {"experiment": self.state.experiment, "as_of": self.as_of_us}
-        found = self.connection.sql(query.replace("{members}", MEMBERS), params=asked)
-        return found.to_arrow_table()
+        connection = self.log.whole if whole else self.log.narrow
+        return connection.sql(query.replace("{members}", MEMBERS), params=asked).to_arrow_table()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,21 +148,20 @@ class Rows:
         return codes, encoded.dictionary.to_pylist()
 
 
-def rows_of(look: Look, *, more: str = "", **asked: Any) -> Rows:
+def rows_of(look: Look, *, more: str = "", whole: bool = False) -> Rows:
     """Return the decisions of closed blocks: mature ones, with all of their block.
 
     Args:
-        look: The look.
+        look: The look; its own `rows` will do where nothing else is needed.
         more: Further columns, as SQL that begins with a comma.
-        asked: Parameters of these.
+        whole: Whether these are of columns that were not copied.
     """
     rule = look.rule
     window = round(rule.label_window_hours * _US_PER_HOUR)
-    asked |= {"subject": look.subject, "other": look.other}
-    asked |= {"window": window, "outcome": rule.outcome}
-    query = _ROWS.replace("{known}", known_outcomes(look.connection))
+    asked = {"subject": look.subject, "other": look.other}
+    query = _ROWS.replace("{known}", look.log.known)
     query = query.replace("{in_time}", _IN_TIME).replace("{more}", more)
-    table = look.read(query, **asked)
+    table = look.read(query, whole=whole, window=window, outcome=rule.outcome, **asked)
     at_us: Times = table.column("at_us").to_numpy().astype(np.int64)
     block, closed = _blocks(at_us, rule, look.as_of_us - window)
     table = table.filter(closed)
@@ -213,5 +224,5 @@ def names_in(look: Look, columns: tuple[str, ...]) -> dict[str, set[str]]:
             f"SELECT DISTINCT unnest(map_keys(d.{column})) AS name FROM decisions d "  # noqa: S608
             "WHERE {members} AND epoch_us(d.decided_at) <= $as_of"
         )
-        found[column] = set(map(str, look.read(query).column("name").to_pylist()))
+        found[column] = set(map(str, look.read(query, whole=True).column("name").to_pylist()))
     return found

@@ -15,7 +15,7 @@ from typing import Any
 from headrace.errors import DefinitionError, ServiceError, UnknownNameError
 from headrace.settings import settings
 from serving._endpoint_records import Action
-from serving.endpoints import Endpoints
+from serving.endpoints import Endpoints, OvertakenError
 from serving.hosted import decisions_folder
 from serving.rollout._course import BY_A_RULE
 from serving.rollout.log_time import in_log_time
@@ -115,6 +115,7 @@ def carry_out(
         return None
     with alone(state.endpoint):
         judgement = recorded(endpoints, trace)
+        _require_not_refused(ruling, endpoints)
         after = endpoints.change(
             state.endpoint,
             action,
@@ -150,6 +151,26 @@ def step_of(ruling: Ruling) -> tuple[Action | None, dict[str, Any]]:
         steps = {"steps": rule.ramp.steps, "share": ruling.share}
         return "ramp", {**challenger, **steps, **dealt}
     return None, {}
+
+
+def _require_not_refused(ruling: Ruling, endpoints: Endpoints) -> None:
+    """Refuse to advance what somebody refused since it was looked at: a word changes no route.
+
+    Raises:
+        OvertakenError: Somebody who may refused it meanwhile.
+        RoutingError: It does not challenge there any more.
+    """
+    state, rule = ruling.state, ruling.rule
+    if rule.approval is None or ruling.action not in ("promote", "ramp") or state.said is None:
+        return
+    route = endpoints.route(state.endpoint)
+    said = state_of(endpoints, route, state.challenger, rule=rule).said
+    if said is not None and not said.approved:
+        raise OvertakenError(
+            f"{said.actor} refused {state.challenger} at the endpoint '{state.endpoint}' at "
+            f"{said.at:%Y-%m-%d %H:%M:%S} UTC, after it was looked at.",
+            remedy=f"Judge it again with `headrace endpoint judge {state.endpoint}`.",
+        )
 
 
 def _reason(ruling: Ruling) -> str:

@@ -51,12 +51,17 @@ def gather(
         DamagedArtifactError: A record of the log is damaged.
     """
     from headrace.decisions import open_view
-    from serving.evidence import evidence_from
-    from serving.rollout.guard_figures import guard_figures
+    from serving.evidence import evidence_from, moment_us
+    from serving.rollout.guard_figures import guard_figures, log_copy
 
-    with open_view(folder) as connection:
+    moment = moment_us(as_of)
+    with (
+        open_view(folder) as connection,
+        log_copy(connection, rule=rule, state=state, as_of_us=moment) as log,
+    ):
         primary = evidence_from(
-            connection,
+            # what was known before an experiment, or is a feature, is not copied
+            log.narrow if rule.covariate is None else log.whole,
             rule=rule,
             endpoint=state.endpoint,
             experiment=state.experiment,
@@ -64,11 +69,10 @@ def gather(
             champion=state.champion,
             challenger=state.challenger,
             in_shadow=state.stage == "watch",
+            known=log.known,
         )
-        figures = guard_figures(
-            connection, rule=rule, state=state, as_of_us=as_us(as_of), live=live
-        )
-        answered = _answered(connection, state, as_us(as_of))
+        figures = guard_figures(log, rule=rule, state=state, as_of_us=moment, live=live)
+        answered = _answered(log.narrow, state, moment)
     return Gathered(as_of=primary.as_of, primary=primary, figures=figures, answered=answered)
 
 

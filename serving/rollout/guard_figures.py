@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
@@ -14,6 +16,7 @@ from serving.rollout._figures_gate import gate_figures
 from serving.rollout._figures_slices import slice_figures
 from serving.rollout._figures_working import counted_errors
 from serving.rollout._guard_rows import Look
+from serving.rollout._log_copy import LogCopy, copied
 from serving.rollout.gathered import Figures
 from serving.rollout.guardrails import is_asked
 from serving.rollout.state import RolloutState
@@ -26,15 +29,38 @@ from serving.rule_guardrails import (
     LabelCoverage,
     Latency,
     SampleRatio,
+    SliceGap,
     guardrails_at,
 )
 
 if TYPE_CHECKING:
     import duckdb
 
+_log = logging.getLogger("headrace.serving")
+
+
+def log_copy(
+    connection: duckdb.DuckDBPyConnection, *, rule: Rule, state: RolloutState, as_of_us: int
+) -> AbstractContextManager[LogCopy]:
+    """Copy what a look at a challenger reads of a log, for as long as the context lasts.
+
+    Args:
+        connection: Views as `headrace.decisions.open_view` makes them, in a database in memory.
+        rule: The rule; by the columns of its guardrails slices are made.
+        state: Whose experiment it is.
+        as_of_us: The moment whose knowledge is used, in microseconds since 1970.
+    """
+    return copied(
+        connection,
+        experiment=state.experiment,
+        as_of_us=as_of_us,
+        outcome=rule.outcome,
+        slices=[each.by for each in guardrails_at(rule, state.stage) if isinstance(each, SliceGap)],
+    )
+
 
 def guard_figures(
-    connection: duckdb.DuckDBPyConnection,
+    log: LogCopy,
     *,
     rule: Rule,
     state: RolloutState,
@@ -46,14 +72,14 @@ def guard_figures(
     What cannot be counted has as `counts` only "why", in words; its guardrail then holds.
 
     Args:
-        connection: Views as `headrace.decisions.open_view` makes them.
+        log: What `log_copy` copied, of the same rule, state and moment.
         rule: The rule.
         state: Where the challenger stands: in shadow and traffic they are its figures, in a watch
             the new champion's.
         as_of_us: The moment whose knowledge is used, in microseconds since 1970.
         live: What was counted beside the lane, for error rate and latency; None counts in the log.
     """
-    look = Look(connection=connection, rule=rule, state=state, as_of_us=as_of_us)
+    look = Look(log=log, rule=rule, state=state, as_of_us=as_of_us)
     found = []
     for guardrail in guardrails_at(rule, state.stage):
         counts: dict[str, Any] = {}
@@ -67,7 +93,10 @@ def guard_figures(
 
 
 def _told(collect: Callable[..., dict[str, Any]], *asked: Any) -> dict[str, Any]:
-    """Return counts, or why there are none: a log that lacks something must not end a look."""
+    """Return counts, or why there are none: what one guardrail lacks must not end a look.
+
+    Where one cannot be counted, whatever the reason, another may still find what has to go back.
+    """
     import duckdb
 
     try:
@@ -76,6 +105,9 @@ def _told(collect: Callable[..., dict[str, Any]], *asked: Any) -> dict[str, Any]
         return {"why": error.problem.rstrip(".")}
     except duckdb.Error as error:
         return {"why": f"the log does not say: {str(error).splitlines()[0]}"}
+    except Exception as error:  # a fault of ours: unknown holds, and is said
+        _log.exception("A guardrail could not be counted.")
+        return {"why": f"it could not be counted ({type(error).__name__}: {error})"}
     return counts
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.clock import current_clock
@@ -32,10 +33,14 @@ class Teller:
 
     Args:
         command: What tells of an endpoint, to which its name is added; it returns 0 when it has.
+
+    Attributes:
+        told: Is called with the name of an endpoint of which all is told.
     """
 
     def __init__(self, command: tuple[str, ...] = (sys.executable, "-m", _MODULE)) -> None:
         self._command = command
+        self.told: Callable[[str], None] = lambda _: None
         self._due: dict[str, _Due] = {}
         self._running: tuple[str, subprocess.Popen[bytes]] | None = None
 
@@ -43,6 +48,10 @@ class Teller:
     def is_idle(self) -> bool:
         """Whether nothing is left to be told."""
         return not self._due and self._running is None
+
+    def is_to_tell(self, endpoint: str) -> bool:
+        """Whether something is still to be told of an endpoint."""
+        return endpoint in self._due
 
     def tell(self, endpoint: str) -> None:
         """Have somebody told what was done to an endpoint."""
@@ -80,6 +89,7 @@ class Teller:
             return
         if code == 0:
             del self._due[name]
+            self.told(name)
             return
         _log.warning("What was done to '%s' is told again in %g s.", name, due.pause)
         due.at = now + due.pause

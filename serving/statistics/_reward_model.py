@@ -68,6 +68,8 @@ def predicted_rewards(
 
 
 def _predicted(features: Vector, reward: Vector, asked: Vector) -> Vector | float:
+    told = np.isfinite(features).any(axis=0)  # of a feature that is never known, nothing is learnt
+    features, asked = features[:, told], asked[:, told]
     if len(reward) < _FEWEST or not features.shape[1]:
         return float(reward.mean())
     if reward.min() == reward.max():

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from headrace.content import canonical_json
 from headrace.errors import DataError
+from serving._verdict_text import design_lines
 from serving.evidence import Block, DesignEffect, Evidence, Totals
 from serving.judge import Verdict, judge, replay, worst
 from serving.rule import Rule
@@ -409,6 +410,18 @@ def test_a_verdict_says_what_why_and_what_would_change_it() -> None:
         "z=3.00.",
         "What would change it: more blocks in which the challenger is better.",
     ]
+
+
+def test_an_effective_number_is_never_said_to_be_above_the_raw_one() -> None:
+    design = DesignEffect(requests=2375, effective=4750.0, request_z=2.0, block_z=2.83)
+
+    [said] = design_lines(RULE, design)
+
+    assert said == (
+        "request-level n=2375, effective n≈2375 (design effect 0.50: days vary less than "
+        "independent requests would, as where those of one day offset each other; they count as no "
+        "more than they are): counting requests would give z=2.00, days give z=2.83."
+    )
 
 
 def test_a_verdict_of_before_outcomes_had_names_is_judged_again_to_the_same_byte() -> None:

@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from flows._command.main import app
-from headrace.clock import VirtualClock, using_clock
+from headrace.clock import VirtualClock, as_us, using_clock
+from headrace.decisions import DecisionLog
 from headrace.errors import HeadraceError
 from headrace.lineage.database import Database
 from headrace.settings import using_settings
@@ -56,6 +57,13 @@ class Desk:
         with using_settings(home=self.home, actor="ada"):
             done = CliRunner().invoke(app, ["rules", *words], input=said, catch_exceptions=False)
         assert (done.exit_code, done.stderr) == (0, "")
+        return done.stdout
+
+    def misfit(self, *words: str) -> str:
+        """Run a command that prints what does not fit, and return that."""
+        with using_settings(home=self.home, actor="ada"), using_clock(VirtualClock(NOON)):
+            done = CliRunner().invoke(app, ["rules", *words], catch_exceptions=False)
+        assert (done.exit_code, done.stderr) == (1, "")
         return done.stdout
 
     def refused(self, *words: str, said: str = "") -> str:
@@ -141,7 +149,107 @@ def recorded(desk: Desk, trace: dict[str, Any], *, at: datetime = NOON) -> None:
         desk.endpoints.record_verdict("flight_delay", experiment(desk), trace)
 
 
-@pytest.mark.parametrize("command", [(), ("check",), ("list",), ("replay",), ("schema",)])
+def decided(desk: Desk, *, hours: float, days: int = 30, a_day: int = 10) -> None:
+    """Log decisions of days until NOON, each with an outcome so many hours later."""
+    log = DecisionLog.open(desk.home / "decisions" / "flight_delay", writer="test")
+    columns, records = log.columns(["wind"]), []
+    for number in range(days * a_day):
+        at = as_us(NOON - timedelta(days=days * (1 - number / (days * a_day))))
+        known = at + round(hours * 3.6e9)
+        records.append(
+            {"kind": "decision", "id": f"d{number}", "at": at, "logged": at, "columns": columns}
+            | {"features": [1.0], "entity": {}, "model": A, "score": 0.5}
+        )
+        said = {"kind": "outcome", "id": f"d{number}", "logged": known, "known_at": known}
+        records += [said | {"value": 1.0}] if known <= as_us(NOON) else []
+    log.append(records)
+    log.close()
+
+
+def test_a_rule_that_fits_what_is_deployed_says_how_long_it_takes(desk: Desk) -> None:
+    decided(desk, hours=6)
+
+    with using_clock(VirtualClock(NOON)):
+        told = desk.done("check", "flight_delay", "--endpoint", "flight_delay")
+        fit = json.loads(desk.done("check", "-", "--endpoint", "flight_delay", "--json", said=YAML))
+
+    assert told.splitlines()[-9:] == [
+        "At the endpoint 'flight_delay':",
+        "  300 decisions in 29.9 days.",
+        "  Half of the outcomes were known after 6.0 hours, 95 % after 6.0; the window is 24.",
+        "  A verdict takes 20 days: 21.0 days at the earliest, and longer for a small advantage.",
+        "  ? What flight_delay/1 takes is not known, so columns are not checked: There is no "
+        "registered version with a bundle to serve it from 'flight_delay/1'. There are none.",
+        "    Fix: Register the model with the operator `register`, which measures and writes it.",
+        "  ? What flight_delay/2 takes is not known, so columns are not checked: There is no "
+        "registered version with a bundle to serve it from 'flight_delay/2'. There are none.",
+        "    Fix: Register the model with the operator `register`, which measures and writes it.",
+        "It fits.",
+    ]
+    assert fit["fit"]["fits"]
+    assert fit["fit"]["expected"] == {"blocks": 20, "days": 21.0}
+    assert not fit["fit"]["is_deployed"]
+    assert "begins anew" in fit["fit"]["warnings"][-1]["problem"]
+
+
+def test_what_can_never_be_at_an_endpoint_is_exit_code_1_with_every_reason(desk: Desk) -> None:
+    decided(desk, hours=30)
+    (desk.home / "wrong.yaml").write_text(
+        "name: wrong\nmetric: mae\nlabel_window_hours: 24\noutcome: revenue\nmax_days: 30\n"
+    )
+    (desk.home / "short.yaml").write_text(
+        "name: short\nmetric: brier\nlabel_window_hours: 24\nmin_decisions: 100\n"
+    )
+
+    wrong = desk.misfit("check", "wrong.yaml", "--endpoint", "flight_delay", "--json")
+    short = desk.misfit("check", "short.yaml", "--endpoint", "flight_delay")
+
+    problems = [each["problem"] for each in json.loads(wrong)["fit"]["problems"]]
+    assert "'revenue'" in problems[0]
+    assert problems[1] == (
+        "it compares by 'mae', which is of estimates, and flight_delay/1 is a model for "
+        "classification."
+    )
+    assert (
+        "  - Of 291 mature decisions 0.0% had an outcome within 24 hours, and 0.9 is needed; of "
+        "those that came, 95 % took up to 30.0 hours.\n"
+        "    Fix: Set 'label_window_hours' to 30 or more.\n"
+    ) in short
+    assert short.endswith("It does not fit.\n")
+
+
+def test_a_rule_is_compared_with_no_endpoint_that_there_is_not(desk: Desk) -> None:
+    said = desk.refused("check", "-", "--endpoint", "flight_dely", said=YAML)
+
+    assert said.startswith(
+        "Error: There is no endpoint 'flight_dely'. Did you mean 'flight_delay'?"
+    )
+
+
+def test_a_verdict_that_was_thinned_is_told_from_one_that_never_was(desk: Desk) -> None:
+    for hour in range(3):
+        moment = NOON + timedelta(hours=hour)
+        trace = ruling(desk, 0)
+        recorded(desk, trace | {"share": hour}, at=moment)
+    with using_clock(VirtualClock(NOON + timedelta(days=40))):
+        looked = desk.done("thin", "flight_delay", "--dry-run")
+        done = json.loads(desk.done("thin", "--json"))
+
+    assert looked.startswith("flight_delay: 1 verdicts would be thinned, ")
+    assert done["endpoints"][0]["thinned"] == [2]
+    assert desk.refused("replay", "2").startswith(
+        "Error: Verdict 2 at 'flight_delay', which said 'hold' on 2013-06-01 13:00 UTC, was "
+        "thinned on 2013-07-11 by ada: it changed nothing, and verdict 3 knew more."
+    )
+    assert desk.refused("replay", "9").startswith("Error: There is no verdict number 9.")
+    assert [each["action"] for each in json.loads(desk.done("list", "flight_delay", "--json"))] == [
+        "hold"
+    ] * 3
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("check",), ("list",), ("replay",), ("schema",), ("thin",)]
+)
 def test_every_command_has_help_with_an_example(command: tuple[str, ...], tmp_path: Path) -> None:
     shown = Desk(tmp_path).done(*command, "--help")
 

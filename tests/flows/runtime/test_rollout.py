@@ -114,12 +114,14 @@ def test_where_nothing_is_to_be_judged_there_is_no_node(endpoints: Endpoints) ->
     assert (run.state, run.outcomes) == ("completed", {})
 
 
-def test_it_starts_each_hour_and_when_a_person_approves_or_releases() -> None:
+def test_it_starts_each_hour_and_when_people_or_outcomes_say_what_it_waits_for() -> None:
     starts = [str(each) for each in (*rollout.schedules, *rollout.triggers)]
 
     assert starts == [
         "every hour",
         "when headrace.model.approved",
         "when headrace.model.released",
+        "when headrace.outcomes.matured",
     ]
+    assert rollout.triggers[-1].parameters == {"endpoints": "{{ event.payload.endpoints }}"}
     rollout.check_starts()

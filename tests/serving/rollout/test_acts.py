@@ -282,6 +282,23 @@ def test_what_waits_for_a_person_alone_is_said_and_done_after_their_word(place: 
     assert place.endpoints.history("late")[-1].reason == "the rule 'better', approved by bob"
 
 
+def test_what_is_refused_between_the_look_and_the_act_is_not_promoted(place: Place) -> None:
+    rule = RULE.model_copy(update={"approval": Approval(by=("bob",)).model_dump(mode="json")})
+    place.serve(rule, v2=GOOD)
+    experiment = str(place.endpoints.route("late").experiment)
+    said = {"rule": rule.hash, "reason": "", "actor": "bob"}
+    place.endpoints.consent("late", experiment, approved=True, **said)
+    ruling = place.look()
+    place.endpoints.consent("late", experiment, approved=False, **said)
+
+    with pytest.raises(OvertakenError, match=r"^bob refused .*/2 at the endpoint 'late' at "):
+        carry_out(ruling, place.endpoints)
+
+    assert ruling.action == "promote"
+    assert place.done() == ["declare"]
+    assert place.endpoints.verdict("late", experiment) == ruling.trace()
+
+
 def test_a_rule_that_was_chosen_after_the_evidence_was_there_begins_anew(place: Place) -> None:
     place.serve(v2=GOOD)
     easier = RULE.model_copy(update={"name": "easier", "alpha": 0.2})

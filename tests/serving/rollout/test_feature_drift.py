@@ -29,7 +29,7 @@ from serving.rollout._drift_bins import (
     stability_index,
 )
 from serving.rollout.gathered import Gathered
-from serving.rollout.guard_figures import guard_figures
+from serving.rollout.guard_figures import guard_figures, log_copy
 from serving.rollout.guardrails import guardrail_checks
 from serving.rollout.state import RolloutState
 from serving.rule import Rule
@@ -122,14 +122,9 @@ def checked(folder: Path, state: RolloutState = STATE, **guardrail: Any) -> Chec
     fields["guardrails"] = [{"metric": "feature_drift"} | guardrail]
     rule = Rule(**fields)
     as_of = FIRST + timedelta(days=30)
-    with open_view(folder) as connection:
-        figures = guard_figures(
-            connection,
-            rule=rule,
-            state=state,
-            as_of_us=round(as_of.timestamp() * 1e6),
-            live=None,
-        )
+    look: Any = {"rule": rule, "state": state, "as_of_us": round(as_of.timestamp() * 1e6)}
+    with open_view(folder) as connection, log_copy(connection, **look) as log:
+        figures = guard_figures(log, **look, live=None)
     gathered = Gathered(as_of=as_of, primary=None, figures=figures)
     (check,) = guardrail_checks(rule, Gathered.from_json(gathered.to_json()), state)
     return check

@@ -13,7 +13,7 @@ import pytest
 from headrace.decisions import DecisionLog, compact, open_view
 from serving._check import Check
 from serving.rollout.gathered import Gathered
-from serving.rollout.guard_figures import guard_figures
+from serving.rollout.guard_figures import guard_figures, log_copy
 from serving.rollout.guardrails import guardrail_checks
 from serving.rollout.state import RolloutState
 from serving.rule import Rule
@@ -104,10 +104,9 @@ class Endpoint:
             self._log.append(self._records)
             self._records = []
         as_of = FIRST + days * DAY
-        with open_view(self.folder) as connection:
-            figures = guard_figures(
-                connection, rule=rule, state=state, as_of_us=us(as_of), live=live
-            )
+        look: Any = {"rule": rule, "state": state, "as_of_us": us(as_of)}
+        with open_view(self.folder) as connection, log_copy(connection, **look) as log:
+            figures = guard_figures(log, **look, live=live)
         return Gathered(as_of=as_of, primary=None, figures=figures)
 
     def counts(self, rule: Rule, state: RolloutState, days: float, live: Any = None) -> Any:
@@ -523,7 +522,13 @@ def gated(**gate: Any) -> Rule:
 
 
 def explored(
-    endpoint: Endpoint, *, by_chance: bool, alike: bool = False, right_is: bool = True, n: int
+    endpoint: Endpoint,
+    *,
+    by_chance: bool,
+    alike: bool = False,
+    right_is: bool = True,
+    wind: bool = True,
+    n: int,
 ) -> None:
     """Log what a coin decided; to decide as the wind says is worth 0.7, and otherwise 0.4.
 
@@ -541,7 +546,7 @@ def explored(
         if by_chance:
             fields |= {"candidates": ["late/1", "late/3"], "propensities": [0.5, 0.5]}
             fields |= {"assigned": fields["model"]}
-        endpoint.decide(name, days, float(score), wind=float(right), **fields)
+        endpoint.decide(name, days, float(score), wind=float(right) if wind else None, **fields)
         endpoint.shadow(name, float(shadow), model="late/1" if is_other else "late/3")
         endpoint.shadow(name, float(right == right_is))
         worth = 0.7 if score == right else 0.4
@@ -614,3 +619,45 @@ def test_the_gate_cannot_tell_where_nothing_was_dealt_by_chance(endpoint: Endpoi
         "What late/2 would have achieved cannot be estimated: nothing was dealt by chance: every "
         "logged decision was the champion's, and what follows from any other was never seen."
     )
+
+
+def test_a_feature_that_is_never_known_does_not_keep_the_gate_shut(endpoint: Endpoint) -> None:
+    explored(endpoint, by_chance=True, n=800, wind=False)
+
+    check = endpoint.check(gated(estimator="dr"), STATE, 28)
+
+    assert (check.state, check.action) == ("passed", "promote")
+
+
+def test_a_decision_with_more_candidates_than_chances_is_named_and_ends_no_look(
+    endpoint: Endpoint,
+) -> None:
+    explored(endpoint, by_chance=True, n=100)
+    endpoint.decide("torn", 1.0, candidates=["late/1", "late/3"], propensities=[1.0])
+
+    check = endpoint.check(gated(), STATE, 28)
+
+    assert (check.state, check.action) == ("unknown", "hold")
+    assert "A decision has not as many propensities as candidates" in check.sentence
+
+
+def test_a_guardrail_that_cannot_be_counted_holds_and_keeps_no_other_from_going_back(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in range(40):
+        endpoint.decide(f"d{each}", each / 40)
+        endpoint.shadow(f"d{each}", None)
+    rule = Rule(**PAIRED | {"guardrails": [CALIBRATION, {"metric": "error_rate", "max": 0.01}]})
+
+    def broken(_: object) -> dict[str, Any]:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr("serving.rollout.guard_figures.calibration_figures", broken)
+    gathered = endpoint.figures(rule, STATE, 2)
+
+    checks = guardrail_checks(rule, gathered, STATE)
+    assert [(check.state, check.action) for check in checks] == [
+        ("unknown", "hold"),
+        ("failed", "rollback"),
+    ]
+    assert "could not be counted (ZeroDivisionError: a fault of ours)" in checks[0].sentence
