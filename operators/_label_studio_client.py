@@ -18,6 +18,8 @@ _SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
 _PARTS_OF_JWT = 3
 _SAID = 200
+# said of an address that it is given, as if it had failed itself
+_UNRESOLVED = "Can't resolve hostname"
 _START = (
     "Start it (`label-studio start`), or put its address into HEADRACE_LABEL_STUDIO_URL; "
     "nothing was counted or lost."
@@ -29,6 +31,14 @@ _NEW_ACCESS = (
 
 class MissingError(ServiceError):
     """This is not there in Label Studio, or not for the account of the token."""
+
+
+class RefusedError(ServiceError):
+    """This was refused by Label Studio: it answers, and does not do it."""
+
+    def __init__(self, problem: str, *, remedy: str, status: int, said: str) -> None:
+        super().__init__(problem, remedy=remedy)
+        self.status, self.said = status, said
 
 
 class Client:
@@ -81,6 +91,10 @@ class Client:
     def post(self, path: str, body: Any, **parameters: Any) -> Any:
         """Return what it answers to being told something."""
         return self._answer("POST", path, body=body, parameters=parameters)
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Return what it answers to something being changed there."""
+        return self._answer("PATCH", path, body=body)
 
     def delete(self, path: str) -> None:
         """Remove something there."""
@@ -158,8 +172,11 @@ class Client:
         status, said = answer.status_code, self._detail(answer)
         if status in (401, 403):
             does = "does not accept the token" if status == 401 else f"does not allow {asked}"
-            raise ServiceError(
-                f"Label Studio at {self._shown} {does} ({status}: {said}).", remedy=_NEW_ACCESS
+            raise RefusedError(
+                f"Label Studio at {self._shown} {does} ({status}: {said}).",
+                remedy=_NEW_ACCESS,
+                status=status,
+                said=said,
             )
         if answer.is_redirect:
             raise ServiceError(
@@ -167,11 +184,13 @@ class Client:
                 f"({status}, to {self._bare(answer.headers.get('location', ''))}).",
                 remedy="Put the address at which it answers into HEADRACE_LABEL_STUDIO_URL.",
             )
-        kind = MissingError if status == 404 else ServiceError
-        raise kind(
-            f"Label Studio at {self._shown} answers {status} to {asked}: {said}.",
-            remedy=f"Look at its log; this was tested with version {TESTED}.",
-        )
+        problem = f"Label Studio at {self._shown} answers {status} to {asked}: {said}."
+        remedy = f"Look at its log; this was tested with version {TESTED}."
+        if status == 404:
+            raise MissingError(problem, remedy=remedy)
+        if status == 400 or said.startswith(_UNRESOLVED):
+            raise RefusedError(problem, remedy=remedy, status=status, said=said)
+        raise ServiceError(problem, remedy=remedy)
 
     def _detail(self, answer: httpx.Response) -> str:
         try:

@@ -96,12 +96,13 @@ def _copies(
     """Return which of the rest are copies of a row that is done, or comes before them."""
     from pandas.util import hash_pandas_object
 
+    known = pool.sides.late[pool.rest]
     if not columns:
-        return np.zeros(len(pool.rest), dtype=bool)
+        return known
     looks = hash_pandas_object(frame[list(columns)], index=False).to_numpy()
-    order = np.lexsort(tuple(reversed(by)))
+    order = np.lexsort((*reversed(by), known))
     _, first = np.unique(looks[pool.rest][order], return_index=True)
     late = np.ones(len(pool.rest), dtype=bool)
     late[order[first]] = False
     late |= np.isin(looks[pool.rest], looks[pool.done])
-    return late
+    return late | known

@@ -1,7 +1,8 @@
 """This module has people label in Label Studio: it sends batches there and fetches the votes.
 
 The queue stays the one place where votes count. Label Studio is asked by plain REST, whenever
-somebody asks for votes; it needs no way to reach us.
+somebody asks for votes; it needs no way to reach us. Where it has one and the setting
+`label_studio_webhook` says so, it is told to call when somebody answers, and then asked at once.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import fcntl
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DataError, DefinitionError
+from headrace.labels.hooks import hook_of, no_hook
 from headrace.settings import settings
 from operators._label_studio_answers import Place, Reading, read_annotations
 from operators._label_studio_client import Client
@@ -20,6 +23,7 @@ from operators._label_studio_config import ITEM, labeling_config
 from operators._label_studio_fetching import annotators, changed_tasks
 from operators._label_studio_projects import fill, made_project, project_of
 from operators._label_studio_synced import Synced, Unused
+from operators._label_studio_webhook import arrange, is_arranged, remove, wanted_url
 
 if TYPE_CHECKING:
     from headrace.labels.foreign import ForeignVote, Recorded
@@ -115,6 +119,7 @@ class LabelStudio:
             url = f"{self._client.url}/projects/{project}/data?labeling=1"
             self._refer(batch, project=project, server=self._client.url, url=url)
             fill(self._client, project, self._queue.items(batch), task, batch=batch)
+            self._arrange(batch, project, look=True)
         return self._queue.batch(batch)
 
     def sync(self, batch: str, *, everything: bool = False) -> Synced:
@@ -138,7 +143,9 @@ class LabelStudio:
             tasks = changed_tasks(self._client, int(project["id"]), since=since)
             readings = self._read(found, task, tasks)
             missing = max(0, found.items - int(project["task_number"]))
-            return self._recorded(found, readings, tasks, missing=missing)
+            synced = self._recorded(found, readings, tasks, missing=missing)
+            self._arrange(batch, int(project["id"]), look=everything)
+            return replace(synced, batch=self._queue.batch(batch))
 
     def _read(
         self, batch: Batch, task: LabelTask, tasks: Sequence[Mapping[str, Any]]
@@ -199,6 +206,30 @@ class LabelStudio:
                     raise
                 return said, len(votes) - begin  # its deadline passed meanwhile
         return said, 0
+
+    def _arrange(self, batch: str, project: int, *, look: bool) -> None:
+        """Have Label Studio call us about a batch, or not, as the settings say now.
+
+        Args:
+            batch: Id of the batch.
+            project: Number of its project.
+            look: Look there also where nothing is known to have changed.
+        """
+        found = self._queue.batch(batch)
+        known, url = hook_of(found), wanted_url(settings(), batch)
+        if found.status == "closed":
+            url = None
+        if is_arranged(known, url) and not (look and url):
+            return
+        if url is not None:
+            told = arrange(
+                self._client, project, known, url,
+                keep=lambda hook: self._refer(batch, **hook.external()),
+            )  # fmt: skip
+            self._refer(batch, **told.external())
+        elif known is not None:
+            remove(self._client, project, known)
+            self._refer(batch, **no_hook())
 
     def _refer(self, batch: str, **external: Any) -> None:
         known = self._queue.batch(batch).external or {}

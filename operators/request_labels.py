@@ -90,6 +90,7 @@ def request_labels(
         ServiceError: Label Studio does not answer.
     """
     from headrace.clock import current_clock
+    from headrace.labels.hooks import hook_of
     from headrace.labels.queue import LabelQueue
     from headrace.recording import current_invocation, say
     from operators._label_gold import gold_stands_out
@@ -111,6 +112,8 @@ def request_labels(
         batch = studio.push(batch.id)
     report = request_report(queue, batch)
     say(f"{batch.items:,} items are to be labelled at {report.document['url']}")
+    if (hook := hook_of(batch)) is not None and hook.refused:
+        say(f"answers are fetched without being told of: {hook.refused}")
     if task.suggest and gold_stands_out(items):
         say("raters may tell gold items from others: only those others have suggestions")
     return report

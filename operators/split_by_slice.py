@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
 from headrace import Examples, Report, Schema, TrainSet, ValidationSet, operator
 from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, SchemaError, did_you_mean
+from headrace.recording import say
 from headrace.schemas import TableSchema
+from operators._slice_copies import copies_of_judges, near_copies_of_judges
 from operators._split_rules import content
 
 if TYPE_CHECKING:
@@ -52,7 +54,10 @@ def _findings(schema: TableSchema, group: str | None) -> list[Finding]:
 
 @operator(check=_check)
 def split_by_slice(
-    examples: Examples[S], *, group: str | None = None
+    examples: Examples[S],
+    *,
+    group: str | None = None,
+    near_copies: Literal["report", "leave_out"] = "report",
 ) -> tuple[TrainSet[S], ValidationSet[S], Report]:
     """Train on what was chosen, and judge by what was drawn at random.
 
@@ -64,11 +69,14 @@ def split_by_slice(
         examples: Rows with the column `slice`, from `examples_from_labels`.
         group: Column whose values must not be on both sides, such as the author of texts; the
             column of role "group" by default. A row without one belongs to itself.
+        near_copies: What becomes of rows whose texts are nearly those of a row that judges: they
+            are counted in the report, or left out of training too. A row that a model cannot tell
+            from one that judges, texts compared by their words, is always left out.
 
     Returns:
         The two sets, in the order of the rows given, and a report: the rows of each, how many came
         from which slice, and how many were left out of training, because validation holds the same
-        entity or group.
+        entity or group, or a copy; where there are any, how many are copies and near copies.
 
     Raises:
         SchemaError: There is no column `slice`, or no such group.
@@ -83,6 +91,11 @@ def split_by_slice(
     kept_apart = _kept_apart(schema, group)
     for name in kept_apart:
         shared |= _also_in(table[name], random)
+    copies = copies_of_judges(schema, table, random) & ~shared
+    shared |= copies
+    near = near_copies_of_judges(schema, table, random) & ~shared
+    if near_copies == "leave_out":
+        shared |= near
     trains = ~random & ~shared
     sets = table.filter(trains), table.filter(random)
     counts = {name: int((slices == name).sum()) for name in sorted(set(slices.tolist()))}
@@ -93,7 +106,15 @@ def split_by_slice(
         "slices": counts,
         "kept_apart": kept_apart,
         "left_out": int((~random & shared).sum()),
+        # a report says nothing of copies where there are none, as before anybody looked for them
+        **{
+            name: int(found.sum())
+            for name, found in (("copies", copies), ("near_copies", near))
+            if found.any()
+        },
     }
+    if near.any() and near_copies == "report":
+        say(f"{int(near.sum()):,} rows to train on are nearly copies of rows that judge")
     return TrainSet.of(sets[0]), ValidationSet.of(sets[1]), Report.of(document)
 
 

@@ -87,13 +87,14 @@ def batches(
     queue = LabelQueue()
     if task is not None:
         queue.task(task)  # one that there is not is refused, with the nearest name
-    found = queue.batches(task, status=_status(status))
+    listed = queue.batches(task, status=_status(status))
+    found = [told.batch_document(queue, batch) for batch in listed]
     if as_json:
-        _screen.write_json([told.batch_document(batch) for batch in found])
+        _screen.write_json(found)
     elif not found:
         _screen.write("There is no such batch.")
     else:
-        told.write_batches(found)
+        told.write_batch_rows(found)
 
 
 @app.command("close")
@@ -127,6 +128,7 @@ def sync(
 
     Example: headrace label sync 3f2a9c01
     """
+    from headrace.labels.hooks import hook_of
     from operators.label_studio import LabelStudio
 
     synced = LabelStudio().sync(batch, everything=everything)
@@ -148,13 +150,16 @@ def sync(
             _screen.write(f"Not counted, {why}: {count:,}.")
     if synced.missing:
         _screen.write(f"Deleted there, with votes that are kept: {synced.missing:,} items.")
+    if (hook := hook_of(synced.batch)) is not None and hook.refused:
+        _screen.write(f"Answers are fetched without being told of: {hook.refused}")
 
 
 def _write_batch(batch: Batch, what: str, *, as_json: bool) -> None:
     from flows._command import _label_text as told
+    from headrace.labels.queue import LabelQueue
 
     if as_json:
-        _screen.write_json(told.batch_document(batch))
+        _screen.write_json(told.batch_document(LabelQueue(), batch))
         return
     _screen.write(
         f"Batch {batch.id} of '{batch.task}' {what}: {batch.votes:,} of {batch.wanted:,} votes, "

@@ -18,7 +18,7 @@ from flows._services.environment import (
     serving_environment,
 )
 from headrace.errors import UnknownNameError
-from headrace.labels.addresses import labels_url
+from headrace.labels.addresses import labels_url, own_labels_url
 from headrace.settings import Settings
 
 # -P: a folder of the same name in the working directory must not hide an installed package
@@ -170,7 +170,6 @@ def _feast_ui(of: Settings) -> Service:
 
 
 def _labels(of: Settings) -> Service:
-    address = labels_url(of)
     return Service(
         name="labels",
         title="labeling page",
@@ -180,8 +179,8 @@ def _labels(of: Settings) -> Service:
         host=of.labels_host,
         port=of.labels_port,
         port_setting="labels_port",
-        url=address,
-        health_url=f"{address}/health",
+        url=labels_url(of),
+        health_url=f"{own_labels_url(of)}/health",
         may_lack=True,
     )
 

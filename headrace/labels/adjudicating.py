@@ -95,7 +95,7 @@ def adjudicate(
     require_text("request", request)
     require_rater(connection, rater)
     known_item = select(label_item.c.batch).where(label_item.c.id == item)
-    batch_id = connection.scalar(known_item)
+    batch_id = connection.scalar(known_item) if 0 < item < 2**63 else None
     if batch_id is None:
         raise _unknown(item)
     batch = locked(connection, batch_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -14,9 +14,13 @@ from headrace.errors import DataError, DefinitionError
 from headrace.labels.items import NewItem, Slice
 from headrace.labels.schema import KINDS_OF_PAGE
 from headrace.labels.task import LabelTask
+from headrace.labels.texts import clean, is_whole, shown
 
 _SLICES = get_args(Slice)
 _REMEDY = "Leave the item out, or put it right; nothing was asked for."
+_MOST_BYTES_OF_ENTITY = 2_000  # databases find items by it, and an index takes no more
+_MOST_BYTES_SHOWN = 4 * 1024 * 1024  # no person reads more, and no browser shows it at once
+_MOST_OF_SUGGESTED_BY = 200
 
 
 def checked(task: LabelTask, items: Sequence[NewItem], *, backend: str) -> list[NewItem]:
@@ -80,23 +84,17 @@ def share_of(*words: str) -> float:
     return int.from_bytes(drawn[:7], "big") / 2**56
 
 
-def clean(value: Any) -> Any:
-    """Return JSON-like data without the characters that no database and no page keeps."""
-    if isinstance(value, str):
-        whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return whole.replace("\x00", "\ufffd")
-    if isinstance(value, Mapping):
-        return {clean(key): clean(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean(each) for each in value]
-    return value
-
-
 def _checked(task: LabelTask, item: NewItem) -> NewItem:
-    if not item.entity or item.entity != clean(item.entity):
+    if not item.entity or not is_whole(item.entity):
         raise DataError(
-            f"An item has the entity {item.entity!r}, which is no text to know it by.",
+            f"An item has the entity {shown(item.entity)}, which is no text to know it by.",
             remedy=_REMEDY,
+        )
+    if len(item.entity.encode()) > _MOST_BYTES_OF_ENTITY:
+        raise DataError(
+            f"An item has the entity {shown(item.entity)}, of {len(item.entity.encode()):,} bytes; "
+            f"at most {_MOST_BYTES_OF_ENTITY:,} are kept.",
+            remedy="Know items by something shorter, such as a number or a digest of the text.",
         )
     if item.slice not in _SLICES:
         raise _wrong(item, f"has the slice {item.slice!r}, none of {', '.join(_SLICES)}")
@@ -114,6 +112,13 @@ def _checked(task: LabelTask, item: NewItem) -> NewItem:
         raise _wrong(item, f"has the priority {item.priority}")
     if item.confidence is not None and not 0 <= item.confidence <= 1:
         raise _wrong(item, f"has the confidence {item.confidence}, which is not within 0 and 1")
+    by = item.suggested_by
+    if by is not None and not (is_whole(by) and len(by) <= _MOST_OF_SUGGESTED_BY):
+        raise _wrong(
+            item,
+            f"is suggested an answer by {shown(by)}, which is no name of at most "
+            f"{_MOST_OF_SUGGESTED_BY} characters",
+        )
     return replace(
         item,
         shown=_shown(task, item),
@@ -129,16 +134,23 @@ def _shown(task: LabelTask, item: NewItem) -> dict[str, Any]:
             f"shows {_names(item.shown)}, while the task '{task.name}' shows {_names(task.show)}",
             "Show raters exactly the columns that the task lists; nothing was asked for.",
         )
-    shown: dict[str, Any] = clean({name: item.shown[name] for name in task.show})
+    values: dict[str, Any] = {}
     try:
-        json.dumps(shown, allow_nan=False)
+        values = clean({name: item.shown[name] for name in task.show})
+        size = len(json.dumps(values, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as problem:
         raise _wrong(
             item,
             f"shows what is not JSON: {problem}",
             "Show text, numbers, booleans, None, and lists and dicts of these.",
         ) from None
-    return shown
+    if size > _MOST_BYTES_SHOWN:
+        raise _wrong(
+            item,
+            f"shows {size:,} bytes, while a page takes at most {_MOST_BYTES_SHOWN:,}",
+            "Show a shorter column, or the address of what is long; nothing was asked for.",
+        )
+    return values
 
 
 def _answer(task: LabelTask, item: NewItem, what: str, given: str | None) -> str | None:

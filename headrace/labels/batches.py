@@ -11,12 +11,12 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from headrace.clock import current_clock
 from headrace.errors import DataError
-from headrace.labels.asked import clean
 from headrace.labels.items import Batch, BatchStatus, NewItem
 from headrace.labels.notices import CLOSED, note
 from headrace.labels.refusals import batch_closed, shown_time
 from headrace.labels.tables import label_batch, label_item
 from headrace.labels.terms import TermsOfBatches, no_such_batch
+from headrace.labels.texts import clean, is_whole, reason_of
 
 # all but the terms, which are long and kept apart
 _COLUMNS = [c for c in label_batch.c if c.name != "terms"]
@@ -53,7 +53,9 @@ def locked(connection: Connection, batch: str) -> Row[Any]:
     Raises:
         UnknownNameError: There is no such batch.
     """
-    row = connection.execute(_LOCKED, {"of_batch": batch}).one_or_none()
+    row = None
+    if is_whole(batch):
+        row = connection.execute(_LOCKED, {"of_batch": batch}).one_or_none()
     if row is None:
         raise no_such_batch(connection, batch)
     return row
@@ -65,7 +67,8 @@ def batch_with(connection: Connection, batch: str) -> Batch:
     Raises:
         UnknownNameError: There is no such batch.
     """
-    row = connection.execute(select(*_COLUMNS).where(label_batch.c.id == batch)).one_or_none()
+    query = select(*_COLUMNS).where(label_batch.c.id == batch)
+    row = connection.execute(query).one_or_none() if is_whole(batch) else None
     if row is None:
         raise no_such_batch(connection, batch)
     return batch_of(row)
@@ -73,11 +76,14 @@ def batch_with(connection: Connection, batch: str) -> Batch:
 
 def batches_of(connection: Connection, task: str | None, status: BatchStatus | None) -> list[Batch]:
     """Return batches, the newest first, of one task or all, in one status or any."""
-    query = select(*_COLUMNS).order_by(
-        label_batch.c.created_at.desc(), label_batch.c.task, label_batch.c.number.desc()
-    )
-    if task is not None:
+    query = select(*_COLUMNS)
+    if task is None:
+        query = query.order_by(label_batch.c.created_at.desc(), label_batch.c.task)
+    elif not is_whole(task):
+        return []
+    else:  # by number alone: a clock may have been put back
         query = query.where(label_batch.c.task == task)
+    query = query.order_by(label_batch.c.number.desc())
     if status is not None:
         query = query.where(label_batch.c.status == status)
     return [batch_of(row) for row in connection.execute(query)]
@@ -103,7 +109,7 @@ def close_locked(connection: Connection, row: Row[Any], why: str, actor: str) ->
     Raises:
         DataError: Nothing is said of why.
     """
-    said = str(clean(why)).strip()
+    said = reason_of(why)
     if not said:
         raise DataError(
             f"Batch '{row.id}' cannot be closed without a reason.",
@@ -116,19 +122,20 @@ def close_locked(connection: Connection, row: Row[Any], why: str, actor: str) ->
     note(connection, CLOSED, row, why=said)
 
 
-def close_overdue(connection: Connection, batch: str) -> Batch:
-    """End a batch because its deadline has passed; one that is not open stays as it is."""
+def close_overdue(connection: Connection, batch: str) -> list[Batch]:
+    """End a batch because its deadline has passed; nothing for one that is not open any more."""
     row = locked(connection, batch)
-    if row.status == "open" and row.deadline is not None:
-        close_locked(connection, row, why_overdue(row.deadline), "the deadline")
-    return batch_with(connection, batch)
+    if row.status != "open" or row.deadline is None:
+        return []
+    close_locked(connection, row, why_overdue(row.deadline), "the deadline")
+    return [batch_with(connection, batch)]
 
 
 def refer(connection: Connection, batch: str, external: Mapping[str, Any]) -> None:
     """Write down what another back-end calls a batch."""
     locked(connection, batch)
     mine = label_batch.c.id == batch
-    connection.execute(update(label_batch).where(mine).values(external=dict(external)))
+    connection.execute(update(label_batch).where(mine).values(external=clean(external)))
 
 
 def overdue(connection: Connection, now: datetime) -> list[str]:

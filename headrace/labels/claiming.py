@@ -17,12 +17,13 @@ from headrace.labels.batches import locked, require_not_ended
 from headrace.labels.counting import RATER
 from headrace.labels.declaring import task_named
 from headrace.labels.items import Claim
-from headrace.labels.leases import claim_of, give, held_by, others_at
-from headrace.labels.refusals import Refused, already_voted, item_full
+from headrace.labels.leases import claim_of, give, held_by, others_at, was_given
+from headrace.labels.refusals import Refused, already_voted, item_full, item_not_given
 from headrace.labels.tables import label_batch, label_item, label_lease, label_part, label_standing
 from headrace.labels.terms import TermsOfBatches, require_allowed, require_rater
 
 _MOST_AHEAD = 5
+_MOST_ITEM = 2**63  # databases know no larger number
 _AT_ONCE = 16  # items with a place are looked for so many at a time
 
 
@@ -83,17 +84,19 @@ def claim(
         ParameterError: That is too far ahead.
         Refused: The rater may not answer.
     """
-    require_rater(connection, rater)
     if not 0 <= ahead <= _MOST_AHEAD:
         raise ParameterError(
             f"Items cannot be fetched {ahead} ahead.",
             remedy=f"Fetch at most {_MOST_AHEAD} ahead: what one rater holds, no other is given.",
         )
+    # first of all: a rater who was revoked meanwhile, or asks twice at once, is seen only then
+    waiting = _open_batches(connection, task)
+    require_rater(connection, rater)
     mine = held_by(connection, task, rater)
     if len(mine) > ahead:
         return claim_of(mine[ahead], terms_of.of(connection, mine[ahead].batch))
     refusal: DataError | None = None
-    for batch in _open_batches(connection, task):
+    for batch in waiting:
         terms = terms_of.of(connection, batch)
         try:
             require_allowed(terms, rater)
@@ -112,17 +115,21 @@ def claim(
 def claim_item(
     connection: Connection, terms_of: TermsOfBatches, task: str, rater: str, item: int
 ) -> Claim:
-    """Return one item that a rater holds already, or give it to them.
+    """Return one item that a rater holds already, or give them one that they were given before.
+
+    Whoever could ask for any item could choose what they answer, also of the random slice and of
+    gold; only those who settle ties, and so see what others voted anyway, may.
 
     Raises:
         UnknownNameError: There is no such task.
-        Refused: There is no such item in it, or it has no place for this rater.
+        Refused: There is no such item in it, the rater was never given it, or it has no place for
+            them.
     """
-    require_rater(connection, rater)
     task_named(connection, task)
     joined = label_item.join(label_batch, label_batch.c.id == label_item.c.batch)
     of = select(label_batch.c.id, label_batch.c.task, label_batch.c.backend).select_from(joined)
-    found = connection.execute(of.where(label_item.c.id == item)).one_or_none()
+    known = 0 < item < _MOST_ITEM
+    found = connection.execute(of.where(label_item.c.id == item)).one_or_none() if known else None
     if found is None or (found.task, found.backend) != (task, "local"):
         raise Refused(
             f"The task '{task}' has no item {item} that raters answer here.",
@@ -131,6 +138,7 @@ def claim_item(
             item=item,
         )
     batch = locked(connection, found.id)
+    may_pick = require_rater(connection, rater)
     require_not_ended(batch, item)
     terms = terms_of.of(connection, found.id)
     require_allowed(terms, rater)
@@ -140,6 +148,8 @@ def claim_item(
     row = connection.execute(select(label_item).where(label_item.c.id == item)).one()
     if connection.scalar(_mine(rater).where(label_standing.c.item == item)) is not None:
         raise already_voted(item, rater)
+    if not may_pick and not was_given(connection, item, rater):
+        raise item_not_given(item, rater)
     now = current_clock().now()
     if not row.open or row.votes + others_at(connection, item, rater, now) >= row.overlap:
         raise item_full(item, row.overlap)

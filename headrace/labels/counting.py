@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Integer, Row, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from headrace.clock import current_clock
 from headrace.labels.items import BatchStatus
 from headrace.labels.notices import COMPLETED, note
+from headrace.labels.refusals import request_reused
 from headrace.labels.tables import (
     label_batch,
     label_item,
@@ -57,9 +59,18 @@ _COUNT_BATCH = (
 
 
 def write_vote(connection: Connection, batch: Row[Any], values: Mapping[str, Any]) -> int:
-    """Write a vote, skip or undo down for good, and return its number."""
+    """Write a vote, skip or undo down for good, and return its number.
+
+    Raises:
+        Refused: Its request stands for something in another batch.
+    """
     row = {"batch": batch.id, "schema_version": batch.schema_version, **values}
-    return int(connection.execute(_INSERT_VOTE, row).scalar_one())
+    try:
+        return int(connection.execute(_INSERT_VOTE, row).scalar_one())
+    except IntegrityError as problem:  # another batch took the same request at this moment
+        if "request" not in str(problem.orig):
+            raise
+        raise request_reused(str(values["request"])) from problem
 
 
 def stand(connection: Connection, item: int, rater: str, role: str, vote: int) -> None:
@@ -119,7 +130,7 @@ def count(
     )
     _count_part(connection, batch.id, item.id, rater, votes=votes, skips=skips)
     if still_open and not item.open:
-        _look_again(connection, batch.id, item.id)
+        look_again(connection, batch.id, item.id)
     done = batch.done + int(item.open) - int(still_open)
     status: BatchStatus = "complete" if done == batch.items else "open"
     ended = current_clock().now() if status == "complete" else None
@@ -144,22 +155,20 @@ def is_done(
 ) -> bool:
     """Return whether an item has all its votes, or can get no more.
 
-    An item is set aside when as many raters have skipped it as were to answer it, or when all
-    raters there are have answered or skipped it, and they were enough to answer it.
+    An item is set aside when as many raters have skipped it as were to answer it, or when as many
+    have answered or skipped it and none of the raters there are is left; see `standstill`.
     """
     if votes >= item.overlap or skips >= item.overlap:
         return True
-    if not skips:
+    if votes + skips < item.overlap:
         return False
     raters = population(connection, terms)
-    if len(raters) < item.overlap:
-        return False
     answered = connection.scalars(
         select(label_standing.c.rater).where(
             label_standing.c.item == item.id, label_standing.c.role == RATER
         )
     )
-    return raters <= set(answered)
+    return bool(raters) and raters <= set(answered)
 
 
 def _count_part(
@@ -176,7 +185,7 @@ def _count_part(
         connection.execute(past.values(passed=item - 1))
 
 
-def _look_again(connection: Connection, batch: str, item: int) -> None:
+def look_again(connection: Connection, batch: str, item: int) -> None:
     """Have every rater who was past an item come by it again: it is open once more."""
     past = (label_part.c.batch == batch) & (label_part.c.passed >= item)
     connection.execute(update(label_part).where(past).values(passed=item - 1))

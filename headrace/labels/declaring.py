@@ -12,6 +12,7 @@ from headrace.errors import DataError, UnknownNameError
 from headrace.labels.schema import LabelSchema
 from headrace.labels.tables import label_batch, label_schema, label_task
 from headrace.labels.task import LabelTask
+from headrace.labels.texts import is_whole
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:task, 7218462))")
 
@@ -85,7 +86,7 @@ def task_named(connection: Connection, name: str) -> LabelTask:
         UnknownNameError: There is no such task.
     """
     query = select(label_task.c.document).where(label_task.c.name == name)
-    document = connection.scalar(query)
+    document = connection.scalar(query) if is_whole(name) else None
     if document is None:
         raise UnknownNameError.of(
             "labeling task",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +11,6 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, select
 
 from headrace.errors import DataError, ParameterError
-from headrace.labels.asked import clean
 from headrace.labels.batches import batch_with, locked
 from headrace.labels.counting import RATER, count, fall, stand, standing_vote, write_vote
 from headrace.labels.items import Batch, Source
@@ -18,6 +18,7 @@ from headrace.labels.refusals import batch_closed
 from headrace.labels.tables import label_item
 from headrace.labels.task import LabelTask
 from headrace.labels.terms import TermsOfBatches, require_text
+from headrace.labels.texts import reason_of
 from headrace.labels.voting import milliseconds, vote_of_request
 
 _Outcome = Literal["recorded", "superseded", "withdrawn", "repeated", "over"]
@@ -163,7 +164,7 @@ def _write(
             "label": vote.label,
             "skipped": vote.skipped,
             "supersedes": None if earlier is None else earlier.number,
-            "ms": None if vote.seconds is None else milliseconds(round(vote.seconds * 1000)),
+            "ms": _milliseconds(vote.seconds),
             "at": vote.at,
             "suggestion_shown": vote.suggestion_shown,
             "request": vote.request,
@@ -179,5 +180,16 @@ def _write(
     count(connection, batch, item, terms, vote.rater, votes=votes, skips=skips)
 
 
+def _milliseconds(seconds: float | None) -> int | None:
+    if seconds is None:
+        return None
+    if not math.isfinite(seconds):
+        raise ParameterError(
+            f"An answer cannot have taken {seconds} seconds.",
+            remedy="Give a number from 0, or None where nobody measured it.",
+        )
+    return milliseconds(round(seconds * 1000))
+
+
 def _reason(vote: ForeignVote) -> str | None:
-    return None if vote.skipped is None else str(clean(vote.skipped))
+    return None if vote.skipped is None else reason_of(vote.skipped)

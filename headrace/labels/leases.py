@@ -105,6 +105,16 @@ def held_by(connection: Connection, task: str, rater: str) -> list[Row[Any]]:
     return list(connection.execute(_HELD_BY, of))
 
 
+def was_given(connection: Connection, item: int, rater: str) -> bool:
+    """Return whether a rater was given an item before: an old lease or an answer says so."""
+    lease = select(label_lease.c.lease).where(label_lease.c.item == item)
+    answer = select(label_vote.c.number).where(label_vote.c.item == item)
+    return (
+        connection.scalar(lease.where(label_lease.c.rater == rater)) is not None
+        or connection.scalar(answer.where(label_vote.c.rater == rater).limit(1)) is not None
+    )
+
+
 def others_at(connection: Connection, item: int, rater: str, now: datetime) -> int:
     """Return how many other raters hold an item at a moment."""
     query = (

@@ -25,6 +25,7 @@ from headrace.labels import (
     progress,
     requesting,
     standing,
+    standstill,
     undoing,
     voting,
 )
@@ -45,6 +46,7 @@ from headrace.labels.notices import Notice
 from headrace.labels.progress import Progress
 from headrace.labels.refusals import Refused
 from headrace.labels.schema import LabelSchema
+from headrace.labels.standstill import Stranded
 from headrace.labels.task import LabelTask
 from headrace.labels.terms import TermsOfBatches
 from headrace.labels.voting import Given
@@ -76,8 +78,6 @@ class LabelQueue:
     def __init__(self, database: Database | None = None) -> None:
         self._database = database or Database(settings().database_url)
         self._terms = TermsOfBatches()
-
-    # --- tasks ---
 
     def declare(self, task: LabelTask, *, actor: str | None = None) -> str:
         """Write a task down and return the version of its labels.
@@ -213,13 +213,28 @@ class LabelQueue:
             return batches.batch_with(connection, batch)
 
     def expire(self, now: datetime | None = None) -> list[Batch]:
-        """Close the open batches whose deadline has passed, and return them."""
+        """Close the open batches whose deadline has passed, and return them.
+
+        In the others what nobody is left to answer is set aside; see `stranded`.
+        """
         with self._database.reading() as connection:
-            if not batches.overdue(connection, now or current_clock().now()):
-                return []
-        with self._writing() as connection:
             late = batches.overdue(connection, now or current_clock().now())
-            return [batches.close_overdue(connection, batch) for batch in late]
+            changed = standstill.unsettled(connection, self._terms)
+        closed: list[Batch] = []
+        # each by itself: whoever claims locks the batches of a task in another order
+        for batch in late:
+            with self._writing() as connection:
+                closed += batches.close_overdue(connection, batch)
+        for batch in changed:
+            with self._writing() as connection:
+                standstill.settle(connection, self._terms, batch)
+        return closed
+
+    def stranded(self, batch: str) -> Stranded | None:
+        """Return what of a batch the raters there are cannot complete; None where they can."""
+        with self._database.reading() as connection:
+            row = batches.batch_with(connection, batch)
+            return standstill.stranded(connection, self._terms, row)
 
     # --- raters ---
 
@@ -298,7 +313,7 @@ class LabelQueue:
     def undo(self, rater: str, task: str, *, request: str) -> Claim:
         """Take a rater's last vote or skip back, and give them its item again.
 
-        A batch that was complete is open again, and will be told of again when it is complete.
+        A batch that was complete is open again, and is told of again when it is complete.
 
         Args:
             rater: Whose.

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from headrace.clock import current_clock
 from headrace.errors import ParameterError, UnknownNameError
-from headrace.labels import sessions
+from headrace.labels import sessions, standstill
 from headrace.labels.refusals import Refused
 from headrace.labels.sessions import Session
-from headrace.labels.tables import label_lease, label_rater
+from headrace.labels.tables import label_rater
 from headrace.labels.tokens import make_token
 from headrace.lineage.database import Database
 from headrace.settings import settings
@@ -101,6 +101,7 @@ class Raters:
                     actor=actor or settings().actor,
                 )
             )
+            standstill.settle_all(connection)
         return token.text
 
     def rotate(self, name: str, *, actor: str | None = None) -> str:
@@ -123,11 +124,13 @@ class Raters:
                 revoked_at=None,
             )
             sessions.end_sessions(connection, name)
+            standstill.settle_all(connection)
         return token.text
 
     def revoke(self, name: str) -> None:
         """Take a rater's token away; what they voted stays, what they hold is free for others.
 
+        What nobody else is left to answer is set aside, or told of; see `LabelQueue.stranded`.
         Doing it twice changes nothing.
 
         Raises:
@@ -138,7 +141,7 @@ class Raters:
             if known is None or known.revoked_at is None:
                 self._change(connection, name, revoked_at=current_clock().now())
             sessions.end_sessions(connection, name)
-            connection.execute(delete(label_lease).where(label_lease.c.rater == name))
+            standstill.settle_all(connection, leaves=name)
 
     def sign_in(self, token: str, *, takes_over: bool = False) -> Session:
         """Sign a rater in by their token, and out wherever else they are.

@@ -15,6 +15,7 @@ Reason = Literal[
     "already_voted",
     "item_full",
     "item_unknown",
+    "not_given",
     "not_rater",
     "not_adjudicator",
     "nothing_to_undo",
@@ -98,6 +99,16 @@ def item_full(item: int, overlap: int) -> Refused:
         f"Item {item} has the answers of {overlap} raters, or they are at it: no more are wanted.",
         remedy="Ask for the next item.",
         reason="item_full",
+        item=item,
+    )
+
+
+def item_not_given(item: int, rater: str) -> Refused:
+    """Return the refusal of an item that a rater would choose themselves."""
+    return Refused(
+        f"Item {item} was not given to '{rater}'; items are answered as they are given out.",
+        remedy="Go on with the next item. Raters who settle ties may open any.",
+        reason="not_given",
         item=item,
     )
 

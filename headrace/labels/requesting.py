@@ -25,10 +25,16 @@ def known_batch(connection: Connection, task: LabelTask, key: str) -> str | None
     """Return the batch that was asked for by a key; None where nobody did.
 
     Raises:
-        DataError: It was a batch of another task.
+        DataError: It was a batch of another task, or another key begins alike.
     """
-    query = select(label_batch.c.id, label_batch.c.task).where(label_batch.c.key == key)
+    columns = (label_batch.c.id, label_batch.c.task, label_batch.c.key)
+    query = select(*columns).where(label_batch.c.id == key[:_ID_DIGITS])
     row = connection.execute(query).one_or_none()
+    if row is not None and row.key != key:
+        raise DataError(
+            f"The key {key[:24]}… begins as that of batch '{row.id}', which goes by it.",
+            remedy="Make the key with sha256: two that begin alike are not made by chance.",
+        )
     if row is not None and row.task != task.name:
         raise DataError(
             f"The key {key[:12]}… stands for batch '{row.id}' of the task '{row.task}', not of "

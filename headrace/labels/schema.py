@@ -11,16 +11,26 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from headrace.errors import DataError, did_you_mean
+from headrace.labels.texts import WholeText, shown
 
 Kind = Literal["single", "multi", "number", "ranking", "span"]
 KINDS_OF_PAGE: tuple[Kind, ...] = ("single", "multi", "number", "ranking")
 """The kinds that our own page can ask for; spans need Label Studio."""
 
-_Choice = Annotated[str, Field(min_length=1, max_length=200)]
+_MOST_OF_CHOICE, _MOST_SPANS = 200, 10_000
+_MOST_POSITION = 2**31
+_Choice = Annotated[WholeText, Field(min_length=1, max_length=_MOST_OF_CHOICE)]
 _Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -35,6 +45,8 @@ class LabelSchema(BaseModel):
         low: For a number: the least, inclusive; None for no limit.
         high: For a number: the most, inclusive; None for no limit.
         unit: For a number: its unit, as shown beside it.
+        tolerance: For a number: how far from what is known an answer counts as right, inclusive;
+            None where nobody said, and then distances are told instead.
         guideline: What raters should know, shown beside every item: plain text; an empty line
             begins a paragraph, and a line that begins with "- " is a point of a list.
     """
@@ -45,8 +57,9 @@ class LabelSchema(BaseModel):
     choices: tuple[_Choice, ...] = ()
     low: _Bound | None = None
     high: _Bound | None = None
-    unit: str = ""
-    guideline: str = Field(default="", max_length=20_000)
+    unit: WholeText = Field(default="", max_length=200)
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    guideline: WholeText = Field(default="", max_length=20_000)
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> LabelSchema:
@@ -77,13 +90,26 @@ class LabelSchema(BaseModel):
             raise PydanticCustomError(
                 "choices", "The choice '{one}' begins or ends with a blank", {"one": blank[0]}
             )
-        if self.low is not None or self.high is not None or self.unit:
+        if self.low is not None or self.high is not None or self.unit or self.tolerance:
             raise PydanticCustomError(
                 "bounds",
                 "Bounds and a unit are for the kind 'number', not '{kind}'",
                 {"kind": self.kind},
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write a schema without tolerance as before there was one: it is the same version."""
+        document: dict[str, Any] = write(self)
+        if document.get("tolerance") is None:
+            document.pop("tolerance", None)
+        return document
+
+    def is_near(self, distance: float) -> bool:
+        """Say whether a number so far from what is known counts as right."""
+        # a tenth is no tenth to a computer: 0.3 - 0.2 is within 0.1
+        return distance <= (self.tolerance or 0.0) * (1 + 1e-9) + 1e-12
 
     @property
     def _bounds(self) -> dict[str, Any]:
@@ -139,9 +165,11 @@ class LabelSchema(BaseModel):
     def _choice(self, answer: Any) -> str:
         if isinstance(answer, str) and answer in self.choices:
             return answer
-        near = did_you_mean(str(answer), self.choices)
+        near = did_you_mean(
+            answer[:_MOST_OF_CHOICE] if isinstance(answer, str) else "", self.choices
+        )
         raise DataError(
-            f"The answer {answer!r} is none of the choices.{near if '?' in near else ''}",
+            f"The answer {shown(answer)} is none of the choices.{near if '?' in near else ''}",
             remedy=f"Answer with one of: {', '.join(self.choices)}.",
         )
 
@@ -163,6 +191,8 @@ class LabelSchema(BaseModel):
     def _spans(self, answer: Any) -> str:
         if not isinstance(answer, Sequence) or isinstance(answer, str):
             raise self._refusal(answer, "is no list of spans")
+        if len(answer) > _MOST_SPANS:
+            raise self._refusal(answer, f"has {len(answer):,} spans, more than {_MOST_SPANS:,}")
         spans = []
         for each in answer:
             if not isinstance(each, dict) or set(each) != {"start", "end", "label"}:
@@ -170,6 +200,8 @@ class LabelSchema(BaseModel):
             start, end = each["start"], each["end"]
             if type(start) is not int or type(end) is not int or not 0 <= start < end:
                 raise self._refusal(each, "does not end after its start")
+            if end > _MOST_POSITION:
+                raise self._refusal(each, "ends beyond any text")
             spans.append({"start": start, "end": end, "label": self._choice(each["label"])})
         spans.sort(key=lambda s: (s["start"], s["end"], s["label"]))
         return _json([s for i, s in enumerate(spans) if i == 0 or s != spans[i - 1]])
@@ -183,7 +215,7 @@ class LabelSchema(BaseModel):
             "span": 'Answer with a list such as [{"start": 0, "end": 4, "label": '
             f'"{self.choices[0] if self.choices else "name"}"}}].',
         }
-        return DataError(f"The answer {answer!r} {what}.", remedy=remedies[self.kind])
+        return DataError(f"The answer {shown(answer)} {what}.", remedy=remedies[self.kind])
 
     def _range(self) -> str:
         bounds = [

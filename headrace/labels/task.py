@@ -8,8 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from headrace.labels.schema import LabelSchema
+from headrace.labels.texts import WholeText
 
 TASK_NAME = r"^[a-z][a-z0-9_]{0,63}$"
+_Column = Annotated[WholeText, Field(min_length=1)]
+_Rater = Annotated[WholeText, Field(min_length=1, max_length=64)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -44,17 +47,17 @@ class LabelTask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=TASK_NAME)
-    title: str = Field(default="", max_length=200)
+    title: WholeText = Field(default="", max_length=200)
     labels: LabelSchema
-    entity: str = Field(min_length=1)
-    show: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
-    media: dict[str, Literal["image", "audio"]] = Field(default_factory=dict)
+    entity: _Column
+    show: tuple[_Column, ...] = Field(min_length=1)
+    media: dict[WholeText, Literal["image", "audio"]] = Field(default_factory=dict)
     overlap: int = Field(default=2, ge=1, le=100)
     gold_share: _Share = 0.05
     suggest: bool = True
     hide_suggestions: Annotated[float, Field(ge=0, le=1)] = 0.1
     lease_seconds: float = Field(default=600.0, ge=1, le=86_400)
-    raters: tuple[str, ...] | None = None
+    raters: tuple[_Rater, ...] | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

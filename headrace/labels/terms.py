@@ -8,8 +8,11 @@ from headrace.errors import ParameterError, UnknownNameError
 from headrace.labels.refusals import Refused
 from headrace.labels.tables import label_batch, label_rater
 from headrace.labels.task import LabelTask
+from headrace.labels.texts import is_whole
 
-_REVOKED = select(label_rater.c.revoked_at).where(label_rater.c.name == bindparam("of_rater"))
+_RATER = select(label_rater.c.revoked_at, label_rater.c.adjudicates).where(
+    label_rater.c.name == bindparam("of_rater")
+)
 _LONGEST = {"rater": 64, "request": 128}
 
 
@@ -31,7 +34,7 @@ class TermsOfBatches:
         found = self._known.get(batch)
         if found is None:
             query = select(label_batch.c.terms).where(label_batch.c.id == batch)
-            document = connection.scalar(query)
+            document = connection.scalar(query) if is_whole(batch) else None
             if document is None:
                 raise no_such_batch(connection, batch)
             found = self._known[batch] = LabelTask.model_validate(document)
@@ -49,20 +52,25 @@ def no_such_batch(connection: Connection, batch: str) -> UnknownNameError:
     )
 
 
-def require_rater(connection: Connection, rater: str) -> None:
+def require_rater(connection: Connection, rater: str) -> bool:
     """Refuse a name that nobody can have, and a rater whose token was taken away.
+
+    Returns:
+        Whether the rater settles ties.
 
     Raises:
         ParameterError: It is no name.
         Refused: The rater was revoked.
     """
     require_text("rater", rater)
-    if connection.scalar(_REVOKED, {"of_rater": rater}) is not None:
+    known = connection.execute(_RATER, {"of_rater": rater}).one_or_none()
+    if known is not None and known.revoked_at is not None:
         raise Refused(
             f"The token of '{rater}' was taken away, so they may not label any more.",
             remedy=f"Give them a new one with `headrace label raters rotate {rater}`.",
             reason="not_rater",
         )
+    return known is not None and bool(known.adjudicates)
 
 
 def require_allowed(terms: LabelTask, rater: str) -> None:

@@ -13,6 +13,7 @@ from headrace.labels.declaring import one_at_a_time, task_named
 from headrace.labels.items import Claim
 from headrace.labels.leases import claim_of, give, held, others_at
 from headrace.labels.refusals import Refused, batch_closed, request_reused
+from headrace.labels.standstill import settle
 from headrace.labels.tables import label_batch, label_item, label_standing, label_vote
 from headrace.labels.terms import TermsOfBatches, require_rater, require_text
 from headrace.labels.voting import vote_of_request
@@ -64,6 +65,8 @@ def undo(
     write_vote(connection, batch, values)
     of = {"votes": -1} if last.sort == "vote" else {"skips": -1}
     count(connection, batch, item, terms, rater, **of)
+    if batch.status == "complete":  # raters may have come or gone since
+        settle(connection, terms_of, batch.id)
     return claim
 
 

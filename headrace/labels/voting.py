@@ -9,7 +9,6 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from headrace.clock import current_clock
 from headrace.errors import DataError, ParameterError
-from headrace.labels.asked import clean
 from headrace.labels.batches import locked, require_not_ended
 from headrace.labels.counting import RATER, count, stand, write_vote
 from headrace.labels.items import BatchStatus, Receipt, Source
@@ -24,9 +23,9 @@ from headrace.labels.refusals import (
 )
 from headrace.labels.tables import label_batch, label_vote
 from headrace.labels.terms import TermsOfBatches, require_allowed, require_rater, require_text
+from headrace.labels.texts import clean, is_whole, reason_of, shown
 
 _MOST_MS = 2**31 - 1
-_LONGEST_REASON = 1000
 _OF_REQUEST = select(label_vote).where(label_vote.c.request == bindparam("of_request"))
 
 
@@ -68,6 +67,8 @@ def take(connection: Connection, terms_of: TermsOfBatches, given: Given) -> Rece
     """
     require_text("request", given.request)
     require_source(given.source)
+    if not is_whole(given.lease):
+        raise no_such_lease(clean(given.lease))
     batch_id = batch_of_lease(connection, given.lease)
     if batch_id is None:  # given already, or given to somebody else since, or never
         repeated = _repeated(connection, terms_of, given)
@@ -148,7 +149,7 @@ def milliseconds(ms: int | None) -> int | None:
         return None
     if isinstance(ms, bool) or not isinstance(ms, int) or ms < 0:
         raise ParameterError(
-            f"An answer cannot have taken {ms!r} milliseconds.",
+            f"An answer cannot have taken {shown(ms)} milliseconds.",
             remedy="Give a whole number from 0, or None where nobody measured it.",
         )
     return min(ms, _MOST_MS)
@@ -160,13 +161,13 @@ def reason(why: str) -> str:
     Raises:
         DataError: Nothing is said.
     """
-    said = str(clean(why)).strip()
+    said = reason_of(why)
     if not said:
         raise DataError(
             "An item cannot be skipped without a reason.",
             remedy="Say why, such as 'not readable'; the item is still yours.",
         )
-    return said[:_LONGEST_REASON]
+    return said
 
 
 def _require_live(connection: Connection, batch: Row[Any], item: Row[Any], given: Given) -> None:

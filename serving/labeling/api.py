@@ -19,7 +19,7 @@ from headrace.labels.items import Receipt
 from headrace.labels.raters import Session
 from serving.labeling.adjudicating import conflicts_document, must_adjudicate
 from serving.labeling.parts import Parts
-from serving.labeling.progress import progress_document
+from serving.labeling.progress import progress_document, waits_in_vain
 from serving.labeling.reading import (
     AdjudicationBody,
     NextBody,
@@ -85,10 +85,10 @@ def _next(parts: Parts, session: Session, path: dict[str, str], body: bytes) -> 
     asked = read(NextBody, body)
     task = parts.task_of(session, path["task"])
     claim = parts.queue.claim(task.name, session.rater, item=asked.item, ahead=asked.ahead)
-    return {
-        "version": task.labels.version,
-        "claim": None if claim is None else claim_document(claim, task.labels),
-    }
+    if claim is None:
+        nobody = waits_in_vain(parts.queue, task.name)
+        return {"version": task.labels.version, "claim": None, "nobody_left": nobody}
+    return {"version": task.labels.version, "claim": claim_document(claim, task.labels)}
 
 
 def _undo(parts: Parts, session: Session, path: dict[str, str], body: bytes) -> Any:

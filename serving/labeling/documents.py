@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -13,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+ROOT: ContextVar[str] = ContextVar("root", default="")
+"""The path below which a proxy shows this page, for the links of the request's answer."""
 _KEPT = {"cache-control": "public, max-age=31536000, immutable"}
 
 
@@ -42,13 +45,14 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["guideline"] = guideline_blocks
-    templates.globals["files"] = f"/files/{version()}"
     return templates
 
 
 def document(template: str, status: int = 200, **values: Any) -> Response:
     """Return a document; whatever it is given is text, never markup."""
-    text = _templates().get_template(template).render(**values)
+    root = ROOT.get()
+    beside = {"root": root, "files": f"{root}/files/{version()}"}
+    text = _templates().get_template(template).render(**beside, **values)
     return Response(text.encode("utf-8", "replace"), status, media_type="text/html")
 
 

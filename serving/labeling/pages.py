@@ -67,6 +67,8 @@ def _answering(parts: Parts, page: Page) -> Callable[[Request], Awaitable[Respon
 def _tasks(parts: Parts, session: Session, request: Request) -> Response:
     rows: list[dict[str, Any]] = []
     for task in parts.tasks_of(session):
+        asked = parts.queue.batches(task=task.name, status="open")
+        waits = [parts.queue.stranded(batch.id) for batch in asked]
         told = progress_document(parts.queue, task.name, session.rater)
         rows.append(
             {
@@ -76,7 +78,8 @@ def _tasks(parts: Parts, session: Session, request: Request) -> Response:
                 "percent": max(
                     share(told["votes"], told["wanted"]), share(told["done"], told["items"])
                 ),
-                "open": bool(parts.queue.batches(task=task.name, status="open")),
+                "open": bool(asked),
+                "stranded": [each for each in waits if each is not None],
             }
         )
     rows.sort(key=lambda row: (not row["open"], row["task"].heading.lower()))

@@ -21,6 +21,12 @@ def progress_document(queue: LabelQueue, task: str, rater: str) -> dict[str, Any
     }
 
 
+def waits_in_vain(queue: LabelQueue, task: str) -> int:
+    """Return how many items of a task's open batches nobody is left to answer."""
+    found = [queue.stranded(batch.id) for batch in queue.batches(task, status="open")]
+    return sum(each.items for each in found if each is not None)
+
+
 def share(done: int, wanted: int) -> int:
     """Return what is done in whole percent; 100 only where all of it is."""
     if wanted <= 0:

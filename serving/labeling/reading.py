@@ -29,12 +29,14 @@ _STATUS = {
     "in_use": 409,
     "csrf": 403,
     "not_rater": 403,
+    "not_given": 403,
     "not_adjudicator": 403,
     "too_large": 413,
     "too_often": 429,
 }
 _Request = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,48}$")]
 _Item = Annotated[int, Field(ge=1, lt=2**63)]  # a number that a database knows
+_Lease = Annotated[str, Field(max_length=64)]
 _Milliseconds = Annotated[int, Field(ge=0, le=86_400_000)]
 _Written = TypeVar("_Written", bound=BaseModel)
 
@@ -61,7 +63,7 @@ class NextBody(_Body):
 class VoteBody(_Body):
     """This answers an item."""
 
-    lease: str
+    lease: _Lease
     answer: Any
     ms: _Milliseconds | None = None
     request: _Request
@@ -70,7 +72,7 @@ class VoteBody(_Body):
 class SkipBody(_Body):
     """This skips an item."""
 
-    lease: str
+    lease: _Lease
     why: Annotated[str, Field(min_length=1, max_length=1000)]
     ms: _Milliseconds | None = None
     request: _Request

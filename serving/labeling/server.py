@@ -18,6 +18,7 @@ def main() -> None:
     from headrace.labels.raters import Raters
     from headrace.lineage.database import Database
     from serving.labeling.app import labeling_app
+    from serving.labeling.fetching import fetcher_of
     from serving.labeling.notices import Chores
 
     # uvicorn ends the process by the signal that it was told with; what is below would not be run
@@ -26,9 +27,13 @@ def main() -> None:
     of = settings()
     database = Database(of.database_url)
     queue, raters = LabelQueue(database), Raters(database)
-    app: Any = labeling_app(of, queue=queue, raters=raters)
+    fetcher = fetcher_of(of, queue)
+    heard = None if fetcher is None else fetcher.heard
+    app: Any = labeling_app(of, queue=queue, raters=raters, heard=heard)
     chores = Chores(queue, prefect_api_url=of.prefect_api_url)
     chores.start()
+    if fetcher is not None:
+        fetcher.start()
     try:
         uvicorn.run(
             app,
@@ -43,6 +48,8 @@ def main() -> None:
             timeout_graceful_shutdown=5,
         )
     finally:
+        if fetcher is not None:
+            fetcher.stop()
         chores.stop()
         database.close()
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -484,3 +485,36 @@ CONTRAST = """() => {
   }
   return low;
 }"""
+
+
+@pytest.fixture
+def below_a_path(page: Any, labeling: Any, heard: Any) -> Iterator[Page]:
+    """The same page, as a proxy shows it that has it below a path."""
+    parts = _parts()
+    with using_settings(labels_url="http://127.0.0.1:8600/head/race") as of:
+        app = labeling_app(of, queue=labeling.queue, raters=labeling.raters)
+        with parts.running(app) as url:
+            shown = parts.Labeling(of, labeling.queue, labeling.raters, f"{url}/head/race")
+            yield Page(page, shown)
+    heard.refused = [each for each in heard.refused if each != (401, "/head/race/api/session")]
+
+
+def test_below_the_path_of_a_proxy_everything_is_asked_for_and_found_there(
+    below_a_path: Page, heard: Any
+) -> None:
+    rater = below_a_path
+    rater.labeling.ask_for(_task("below"), _items(2))
+    rater.sign_in("proxied", "/label/below")
+    rater.page.locator("#item .link").wait_for()
+
+    rater.press("1", "2")
+    rater.until_sent()
+    rater.page.get_by_role("link", name="To the list of tasks").click()
+    rater.page.wait_for_url(f"{rater.labeling.url}/")
+    with rater.page.expect_response(f"{rater.labeling.url}/api/session"):
+        rater.page.get_by_role("button", name="Sign out").click()
+    rater.page.wait_for_url(f"{rater.labeling.url}/sign-in")
+
+    asked = {urlsplit(url).path for url in heard.requests}
+    assert [path for path in asked if not path.startswith("/head/race/")] == []
+    assert [vote.label for vote in rater.votes("below")] == ["business", "entertainment"]

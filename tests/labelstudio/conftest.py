@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,13 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A Label Studio of its own; on a new database it takes most of a minute to start."""
+    with label_studio() as server:
+        yield server
+
+
+@contextmanager
+def label_studio(**environment: str) -> Iterator[Server]:
+    """Run a Label Studio, with variables of its own."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     with tempfile.TemporaryDirectory(prefix="headrace-labelstudio-") as folder:
         log = Path(folder) / "log"
@@ -113,7 +121,7 @@ def server() -> Iterator[Server]:
                     "--username", ADMIN, "--password", PASSWORD, "--user-token", TOKEN,
                 ],
                 cwd=folder,
-                env=_environment(folder),
+                env=_environment(folder) | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

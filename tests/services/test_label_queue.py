@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,23 @@ from sqlalchemy import text
 
 from headrace.clock import VirtualClock, using_clock
 from headrace.errors import StoreError
+from headrace.labels.batches import locked
 from headrace.labels.items import NewItem
-from headrace.labels.queue import LabelQueue
+from headrace.labels.queue import LabelQueue, Refused
+from headrace.labels.raters import Raters
 from headrace.labels.schema import LabelSchema
 from headrace.labels.task import LabelTask
 from headrace.lineage.database import Database, metadata
 
 pytestmark = pytest.mark.services
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
-CONTRACT = ("test_queue_votes", "test_queue_requests", "test_queue_foreign", "test_raters")
+CONTRACT = (
+    "test_queue_votes",
+    "test_queue_requests",
+    "test_queue_foreign",
+    "test_queue_standstill",
+    "test_raters",
+)
 RATERS = ("ada", "bob", "eve", "joe", "zoe")
 
 
@@ -42,7 +50,7 @@ def promises() -> Iterator[tuple[str, Any]]:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         for each, value in vars(module).items():
-            if each.startswith("test_") or each in ("ask", "batch", "raters"):
+            if each.startswith("test_") or each in ("ask", "batch", "raters", "team"):
                 yield each, value
 
 
@@ -133,6 +141,92 @@ def test_who_asks_by_one_key_at_the_same_time_gets_one_batch(database: Database,
 
     assert len(set(asked)) == 1
     assert [batch.number for batch in LabelQueue(database).batches("t")] == [1]
+
+
+def two_batches(queue: LabelQueue, **more: Any) -> list[str]:
+    """Ask for a batch of one item twice, for tasks `t0` and `t1`."""
+    batches = []
+    for name in ("t0", "t1"):
+        task = LabelTask(
+            name=name, labels=LabelSchema(choices=("yes", "no")), entity="e", show=("e",), overlap=1
+        )
+        items = [NewItem(entity="a", as_of=NOON, shown={"e": "a"})]
+        key = sha256(name.encode()).hexdigest()
+        batches.append(queue.request(task, items, key=key, **more).id)
+    return batches
+
+
+def test_one_request_for_two_batches_at_once_is_one_vote_and_a_refusal(database: Database):
+    queue, together = LabelQueue(database), threading.Barrier(2)
+    two_batches(queue)
+    leases = [queue.claim(name, "ada").lease for name in ("t0", "t1")]  # type: ignore[union-attr]
+
+    def vote(lease: str) -> str:
+        mine = LabelQueue(database)
+        together.wait()
+        try:
+            mine.vote(lease, "ada", "yes", request="same")
+        except Refused as refused:
+            return refused.reason
+        return "taken"
+
+    with ThreadPoolExecutor(2) as threads:
+        said = sorted(threads.map(vote, leases))
+
+    assert said == ["request_reused", "taken"]
+    assert sum(len(queue.votes(task=name)) for name in ("t0", "t1")) == 1
+
+
+def test_a_rater_who_goes_while_they_ask_holds_nothing_after_it(database: Database):
+    queue, raters = LabelQueue(database), Raters(database)
+    (batch, _) = two_batches(queue)
+    raters.add("ada")
+
+    def refused() -> str:
+        with pytest.raises(Refused) as error:
+            LabelQueue(database).claim("t0", "ada")
+        return error.value.reason
+
+    with ThreadPoolExecutor(1) as threads:
+        with database.writing() as connection:
+            locked(connection, batch)
+            asking = threads.submit(refused)
+            waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            while not connection.execute(waits).scalar_one():
+                threading.Event().wait(0.01)
+            revoked = text("UPDATE label_rater SET revoked_at = now() WHERE name = 'ada'")
+            connection.execute(revoked)
+        assert asking.result(30) == "not_rater"
+
+    assert queue.claim("t0", "bob") is not None
+
+
+def test_batches_that_are_late_are_closed_while_somebody_claims_in_another_order(
+    database: Database, clock: VirtualClock
+):
+    queue = LabelQueue(database)
+    task = LabelTask(
+        name="t", labels=LabelSchema(choices=("yes", "no")), entity="e", show=("e",), overlap=1
+    )
+    items = [NewItem(entity="a", as_of=NOON, shown={"e": "a"})]
+    first, second = [
+        queue.request(task, items, key=sha256(word).hexdigest(), deadline=NOON + timedelta(hours=h))
+        for word, h in ((b"first", 2), (b"second", 1))
+    ]
+    clock.advance_to(NOON + timedelta(hours=3))
+
+    with ThreadPoolExecutor(1) as threads:
+        with database.writing() as connection:
+            locked(connection, first.id)  # as who claims does, in the order of their numbers
+            context = contextvars.copy_context()
+            closing = threads.submit(context.run, LabelQueue(database).expire)
+            waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            while not connection.execute(waits).scalar_one():
+                threading.Event().wait(0.01)
+            locked(connection, second.id)
+        closed = closing.result(30)
+
+    assert [batch.id for batch in closed] == [second.id, first.id]
 
 
 def test_a_server_that_does_not_wait_for_the_disk_does_so_for_votes(postgres_url: str):

@@ -1,6 +1,8 @@
 // This module asks the server, and tells apart what it refused from what it could not answer.
 
 const csrf = document.querySelector('meta[name="csrf"]').content;
+// the path below which a proxy shows this page; empty without one
+export const ROOT = document.documentElement.dataset.root;
 const PATIENCE_MS = 20_000;
 // browsers let no more than 64 KiB outlive a page
 const OUTLIVES = 32 * 1024;
@@ -26,7 +28,7 @@ export async function ask(path, body) {
   const text = write ? JSON.stringify(body) : undefined;
   let answer;
   try {
-    answer = await fetch(path, {
+    answer = await fetch(ROOT + path, {
       method: write ? "POST" : "GET",
       headers,
       body: text,
@@ -59,5 +61,7 @@ export function newRequest() {
 }
 
 export function signIn() {
-  location.assign("/sign-in?next=" + encodeURIComponent(location.pathname));
+  const here = location.pathname;
+  const wanted = ROOT && here.startsWith(`${ROOT}/`) ? here.slice(ROOT.length) : here;
+  location.assign(`${ROOT}/sign-in?next=${encodeURIComponent(wanted)}`);
 }

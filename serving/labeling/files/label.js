@@ -2,7 +2,7 @@
 // already, and what was answered is on its way: a key press waits for nobody.
 
 import { answersOf, keysOf } from "./answers.js";
-import { ask, newRequest, Refused, signIn, Unanswered } from "./ask.js";
+import { ask, newRequest, Refused, ROOT, signIn, Unanswered } from "./ask.js";
 import { Attention } from "./attention.js";
 import { Outbox } from "./outbox.js";
 import { key, make, showFields } from "./text.js";
@@ -27,6 +27,7 @@ let over = false; // the lease of the current claim has ended
 let expiry = 0;
 let polling = 0;
 let figures = null;
+let nobodyLeft = 0; // items that none of the raters there are could answer
 
 function say(words) {
   at("status").textContent = words;
@@ -116,6 +117,7 @@ async function claimed(body) {
     location.reload(); // the task is another one since
     return new Promise(() => undefined);
   }
+  nobodyLeft = found.nobody_left ?? 0;
   return received(found.claim);
 }
 
@@ -208,8 +210,8 @@ function finished() {
   const left = figures && figures.votes < figures.wanted;
   halt("All done, thank you.");
   at("item").append(
-    make("p", { class: "quiet" }, left ? "What is left is with other raters; if it comes back, it is shown here." : "New items are shown here as soon as there are any."),
-    make("p", {}, make("a", { href: "/" }, "To the list of tasks")),
+    make("p", { class: "quiet" }, nobodyLeft ? `${nobodyLeft === 1 ? "1 item waits" : `${nobodyLeft} items wait`} for a rater who is not there: tell whoever runs this page to add one, or to close the batch.` : left ? "What is left is with other raters; if it comes back, it is shown here." : "New items are shown here as soon as there are any."),
+    make("p", {}, make("a", { href: `${ROOT}/` }, "To the list of tasks")),
   );
   at("undo").disabled = false;
   busy = false;

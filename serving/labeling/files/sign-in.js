@@ -3,7 +3,7 @@
 "use strict";
 
 try {
-  const answer = await fetch("/api/session", { cache: "no-store" });
+  const answer = await fetch(`${document.documentElement.dataset.root}/api/session`, { cache: "no-store" });
   if (answer.ok && !document.querySelector('[role="alert"]')) {
     location.replace(document.body.dataset.wanted);
   }

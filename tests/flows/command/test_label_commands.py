@@ -142,6 +142,25 @@ def test_a_task_shows_how_far_it_is_and_who_did_what(desk: Desk) -> None:
     assert ["bob", "1", "0", "0.1"] in rows
 
 
+def test_what_nobody_is_left_to_answer_is_said_with_the_remedy(desk: Desk) -> None:
+    batch = desk.ask()
+    for rater in ("ada", "bob"):
+        desk.raters.add(rater)
+    desk.votes("ada", "sport")
+    before = desk.done("batches", "topic")
+
+    desk.done("raters", "revoke", "bob")
+
+    said = desk.done("show", "topic")
+    assert "waits in vain" not in before
+    assert desk.told("batches", "topic")[0]["stranded"]["items"] == 1
+    assert (
+        f"Batch {batch.id} waits in vain: nobody is left to answer 1 item and 2 items cannot get "
+        "all votes.\n  Fix: Add a rater: `headrace label raters add NAME`; or end it as it is: "
+        f"`headrace label close {batch.id} --reason ...`.\n"
+    ) in said
+
+
 def test_scripts_get_the_same_as_json(desk: Desk) -> None:
     batch = desk.ask()
     desk.votes("ada", "sport")

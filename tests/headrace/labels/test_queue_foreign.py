@@ -142,3 +142,14 @@ def test_such_a_batch_is_not_asked_on_our_page_and_says_what_it_is_called_there(
     assert queue.claim("t", "ada") is None
     assert referred.external == {"project": 7, "url": "http://x"}
     assert queue.batch(batch.id).external == referred.external
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+def test_a_time_that_is_no_number_is_refused_as_a_whole(queue, batch, seconds):
+    vote = replace(said("bob", "no", "r2"), seconds=seconds)
+
+    with pytest.raises(ParameterError) as error:
+        queue.record(batch.id, [said("ada", "yes", "r1"), vote])
+
+    assert error.value.problem == f"An answer cannot have taken {seconds} seconds."
+    assert queue.votes(batch=batch.id) == []

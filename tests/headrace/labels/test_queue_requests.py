@@ -11,8 +11,10 @@ import pytest
 
 from headrace.errors import DataError, DefinitionError, ParameterError, UnknownNameError
 from headrace.labels.asked import in_order
+from headrace.labels.batches import locked
+from headrace.labels.counting import write_vote
 from headrace.labels.items import NewItem
-from headrace.labels.queue import LabelQueue
+from headrace.labels.queue import LabelQueue, Refused
 from headrace.labels.schema import LabelSchema
 from headrace.labels.task import LabelTask
 
@@ -81,6 +83,21 @@ def test_asking_again_by_the_same_key_gives_the_same_batch(queue: LabelQueue):
         (
             [item("a", as_of=NOON.replace(tzinfo=None))],
             "The item 'a' says as of 2024-05-01 12:00:00, a time without a zone.",
+        ),
+        ([item("a\0")], "An item has the entity 'a\\x00', which is no text to know it by."),
+        ([item("\ud800")], "An item has the entity '\\ud800', which is no text to know it by."),
+        (
+            [item("ä" * 1_001)],
+            f"An item has the entity 'ää{'ä' * 197}…, of 2,002 bytes; at most 2,000 are kept.",
+        ),
+        (
+            [item("a", shown={"title": "x" * (4 * 1024 * 1024)})],
+            "The item 'a' shows 4,194,317 bytes, while a page takes at most 4,194,304.",
+        ),
+        (
+            [item("a", suggested="sport", suggested_by="model\0")],
+            "The item 'a' is suggested an answer by 'model\\x00', which is no name of at most 200 "
+            "characters.",
         ),
         (
             [item("a", confidence=1.5)],
@@ -251,3 +268,56 @@ def test_a_batch_without_a_reason_is_not_closed_and_one_that_is_closed_stays_so(
     assert queue.close(batch.id, why="again") == first
     assert queue.expire() == []
     assert len(queue.notices()) == 1
+
+
+def test_another_key_that_begins_alike_is_refused(queue):
+    queue.request(NEWS, [item("a")], key="a" * 64)
+
+    with pytest.raises(DataError) as error:
+        queue.request(NEWS, [item("a")], key="a" * 16 + "b" * 48)
+
+    assert str(error.value) == (
+        "The key aaaaaaaaaaaaaaaabbbbbbbb… begins as that of batch 'aaaaaaaaaaaaaaaa', which goes "
+        "by it.\n  Fix: Make the key with sha256: two that begin alike are not made by chance."
+    )
+    assert len(queue.batches()) == 1
+
+
+def test_a_minus_before_nothing_is_not_shown(queue):
+    batch = queue.request(NEWS, [item("a", shown={"title": [-0.0, "x\0"]})], key=key())
+
+    assert str(queue.items(batch.id)[0].shown["title"]) == "[0.0, 'x\ufffd']"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"], ids=["NUL", "half a pair"])
+def test_a_name_that_no_database_keeps_is_an_unknown_one(queue, name: str):
+    for call in (queue.task, queue.batch, queue.terms, queue.items):
+        with pytest.raises(UnknownNameError):
+            call(name)
+    with pytest.raises(Refused) as lease:
+        queue.vote(name, "ada", "sport", request="r1")
+
+    assert queue.batches(name) == []
+    assert lease.value.reason == "lease_unknown"
+
+
+def test_a_request_that_another_batch_took_at_the_same_moment_is_refused(queue, database):
+    batches = [queue.request(NEWS, [item("a")], key=key(word)) for word in ("one", "two")]
+    items = [queue.items(batch.id)[0].id for batch in batches]
+    row = {
+        "rater": "ada", "source": "person", "sort": "vote", "label": "sport", "at": NOON,
+        "suggestion_shown": False, "request": "r1",
+    }  # fmt: skip
+
+    def write() -> None:
+        with database.writing() as connection:
+            for batch, number in zip(batches, items, strict=True):
+                write_vote(connection, locked(connection, batch.id), row | {"item": number})
+
+    with pytest.raises(Refused) as error:
+        write()
+
+    assert str(error.value) == (
+        "The request 'r1' has been used before, for something else.\n  Fix: Send each answer with "
+        "a request id of its own, and the same one only to repeat it."
+    )

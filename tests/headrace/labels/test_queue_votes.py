@@ -138,7 +138,9 @@ def test_one_may_be_fetched_ahead_and_is_next_then(ask: Ask, queue):
     assert queue.claim("news", "ada") == ahead
 
 
-def test_an_item_may_be_asked_for_by_its_number(ask: Ask, queue):
+def test_who_settles_ties_may_ask_for_an_item_by_its_number(ask: Ask, queue, database):
+    for rater in ("ada", "bob"):
+        Raters(database).add(rater, adjudicates=True)
     batch = ask(ONE)
     last = queue.items(batch.id)[-1].id
 
@@ -157,7 +159,26 @@ def test_an_item_may_be_asked_for_by_its_number(ask: Ask, queue):
         "already_voted",
         f"'ada' has already answered item {last}.",
     )
-    assert refusal(lambda: queue.claim("news", "ada", item=999)).reason == "item_unknown"
+    for unknown in (999, 2**70, -1):
+        late = refusal(lambda item=unknown: queue.claim("news", "ada", item=item))
+        assert late.reason == "item_unknown"
+
+
+def test_nobody_else_chooses_what_they_answer(ask: Ask, queue, clock):
+    batch = ask(ONE)
+    last = queue.items(batch.id)[-1].id
+    first = queue.claim("news", "ada")
+    later(clock, 60)
+
+    picked = refusal(lambda: queue.claim("news", "ada", item=last))
+    again = queue.claim("news", "ada", item=first.item)
+
+    assert (picked.reason, str(picked)) == (
+        "not_given",
+        f"Item {last} was not given to 'ada'; items are answered as they are given out.\n"
+        "  Fix: Go on with the next item. Raters who settle ties may open any.",
+    )
+    assert (again.item, again.lease == first.lease) == (first.item, False)
 
 
 def test_a_rater_with_many_votes_on_items_that_are_open_is_given_the_next_at_once(

@@ -211,3 +211,45 @@ def test_any_change_makes_another_version_and_the_same_words_the_same_one() -> N
 
     assert again.version == SINGLE.version
     assert len(others | {SINGLE.version}) == 4
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+def test_a_text_that_no_database_keeps_is_refused_where_it_is_declared(text: str) -> None:
+    said = f"The text {text!r} has a character that cannot be kept"
+
+    for changes in ({"choices": ["x", text]}, {"guideline": text}):
+        with pytest.raises(ValidationError) as refused:
+            LabelSchema.model_validate({"choices": ["x", "y"]} | changes)
+
+        assert [error["msg"] for error in refused.value.errors()] == [said]
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer", "said"),
+    [
+        (SINGLE, "x" * 300, f"The answer '{'x' * 199}… is none of the choices."),
+        (NUMBER, "1e400", "The answer '1e400' is no number."),
+        (NUMBER, "9" * 400, f"The answer '{'9' * 199}… is no number."),
+        (
+            SPAN,
+            [{"start": 0, "end": 2**40, "label": "place"}],
+            "The answer {'start': 0, 'end': 1099511627776, 'label': 'place'} ends beyond any text.",
+        ),
+        pytest.param(
+            NUMBER, 10**5000, "The answer a value of the type int is no number.", id="digits"
+        ),
+        pytest.param(
+            SINGLE,
+            10**5000,
+            "The answer a value of the type int is none of the choices.",
+            id="digits for a choice",
+        ),
+    ],
+)
+def test_what_is_out_of_all_proportion_is_refused_in_few_words(
+    schema: LabelSchema, answer: Any, said: str
+) -> None:
+    with pytest.raises(DataError) as refused:
+        schema.read(answer)
+
+    assert refused.value.problem == said

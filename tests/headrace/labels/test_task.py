@@ -36,6 +36,8 @@ def test_a_task_is_the_same_after_it_was_written_and_read() -> None:
         ),
         ({"media": {"photo": "image"}}, "The column 'photo' is not shown"),
         ({"name": "Topic"}, "String should match pattern '^[a-z][a-z0-9_]{0,63}$'"),
+        ({"raters": ["ada", "b\0b"]}, "The text 'b\\x00b' has a character that cannot be kept"),
+        ({"title": "\ud800"}, "The text '\\ud800' has a character that cannot be kept"),
         ({"overlap": 0}, "Input should be greater than or equal to 1"),
         ({"show": []}, "Tuple should have at least 1 item after validation, not 0"),
     ],

@@ -105,15 +105,26 @@ def test_what_was_answered_or_skipped_is_taken_back_and_answered_anew(labeling, 
 
 def test_a_deep_link_gives_its_item_or_says_why_not(labeling, rater):
     batch = _ask_for(labeling)
-    third = labeling.queue.items(batch.id)[2].id
-    ada, bob = rater("ada"), rater("bob")
+    second, third = [each.id for each in labeling.queue.items(batch.id)[1:3]]
+    ada, bob = rater("ada", adjudicates=True), rater("bob")
 
     given = ada.claim(item=third)
-    taken = bob.post("/api/tasks/news/next", {"item": third})
+    picked = bob.post("/api/tasks/news/next", {"item": second})
+    bob.claim()
+    taken = ada.post("/api/tasks/news/next", {"item": bob.claim()["item"]})
     missing = bob.post("/api/tasks/news/next", {"item": 999})
 
     assert given["item"] == third
     assert (taken.status_code, taken.json()["reason"]) == (409, "item_full")
+    assert (picked.status_code, picked.json()) == (
+        403,
+        {
+            "problem": f"Item {second} was not given to 'bob'; items are answered as they are "
+            "given out.",
+            "remedy": "Go on with the next item. Raters who settle ties may open any.",
+            "reason": "not_given",
+        },
+    )
     assert (missing.status_code, missing.json()["reason"]) == (404, "item_unknown")
     assert ada.get(f"/label/news?item={third}").status_code == 200
     assert ada.get("/label/news?item=<script>").status_code == 200
@@ -275,6 +286,21 @@ def test_a_link_that_is_no_web_address_is_not_offered(labeling, rater):
 
     assert "javascript:" not in page
     assert "No batch of it is open there now." in page
+
+
+def test_what_nobody_is_left_to_answer_is_told_with_the_remedy(labeling, rater):
+    batch = _ask_for(labeling, 1, overlap=2)
+    ada, judge = rater("ada"), rater("judge", adjudicates=True)
+    judge.vote("sport", request="request-1")
+    labeling.raters.revoke("ada")
+    told = judge.post("/api/tasks/news/next", {}).json()
+
+    page = " ".join(judge.get("/").text.split())
+
+    assert ada.get("/api/session").status_code == 401
+    assert (told["claim"], told["nobody_left"]) == (None, 1)
+    assert "Nobody is left to answer 1 item. Add a rater: `headrace label raters add NAME`" in page
+    assert f"`headrace label close {batch.id} --reason ...`" in page
 
 
 def test_raters_at_the_same_time_get_no_item_too_often(labeling, rater):
