@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flows._labeling.loop import LabelLoop
-from flows._labeling.simulated import SimulatedRater
+from flows._labeling.simulated import SimulatedEstimator, SimulatedRater, SimulatedTagger
 from headrace import Report
 from headrace.errors import DefinitionError
 
@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from headrace.execution import FlowRun
     from headrace.labels.items import Batch
 
-__all__ = ["LabelLoop", "LoopRound", "SimulatedRater", "run_loop"]
+__all__ = [
+    "LabelLoop",
+    "LoopRound",
+    "SimulatedEstimator",
+    "SimulatedRater",
+    "SimulatedTagger",
+    "run_loop",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +50,10 @@ class LoopRound:
         decision: "next" or "stop".
         reason: Why it stopped, in a word; empty to go on.
         why: Why, in a sentence.
-        accuracy: On the random slice, or None while there is no model.
+        accuracy: On the random slice, or None while there is no model, or of other answers than a
+            single choice.
+        metric: By what models are judged.
+        score: The metric on the random slice, or None while there is no model.
         report: All that was reported.
     """
 
@@ -54,6 +64,8 @@ class LoopRound:
     reason: str
     why: str
     accuracy: float | None
+    metric: str
+    score: float | None
     report: Mapping[str, Any]
 
 
@@ -101,16 +113,17 @@ def run_loop(loop: LabelLoop, raters: Mapping[str, Rater], *, rounds: int = 10) 
                 break  # nothing was left to ask
             answer_batch(queue, batch, raters)
             run = label_collect.run(loop=loop.name, batch=batch.id).require_completed()
-            history.append(_round(run, batch))
+            history.append(_round(run, batch, loop.judged_by))
             if history[-1].decision == "stop":
                 break
     return history
 
 
-def _round(run: FlowRun, batch: Batch) -> LoopRound:
+def _round(run: FlowRun, batch: Batch, metric: str) -> LoopRound:
     decided = run["decide_round"]
     document = decided.document if isinstance(decided, Report) else {}
     accuracy = document["accuracy"]
+    score = document.get("score") or accuracy
     return LoopRound(
         number=batch.number,
         batch=batch.id,
@@ -119,5 +132,7 @@ def _round(run: FlowRun, batch: Batch) -> LoopRound:
         reason=document["reason"],
         why=document["why"],
         accuracy=None if accuracy is None else accuracy["value"],
+        metric=metric,
+        score=None if score is None else score["value"],
         report=document,
     )

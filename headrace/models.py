@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-Task = Literal["classification", "estimation"]
+Task = Literal["classification", "tagging", "estimation"]
 ELSEWHERE = "elsewhere"
 
 
@@ -32,7 +32,7 @@ class ModelCard:
     """This is what a model is; it is part of the digest, so it holds nothing that varies.
 
     Args:
-        task: What it predicts.
+        task: What it predicts: one of several classes, any number of them ("tagging"), or a value.
         flavor: Which library's format the files are in: "xgboost", "sklearn" or "torch".
         features: Inputs in the order of the matrix.
         label: Name of the label column.

@@ -87,6 +87,7 @@ class RaterRecord:
         low: Lower end of its 95 % interval.
         high: Upper end.
         median_seconds: Of an answer; None where nobody measured it.
+        gold_error: Of numbers: how far answers are from what is known, on average; else None.
     """
 
     rater: str
@@ -99,6 +100,7 @@ class RaterRecord:
     low: float | None
     high: float | None
     median_seconds: float | None
+    gold_error: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +171,7 @@ class Agreement:
         document = asdict(self)
         return document | {
             "pairs": list(document["pairs"]),
-            "raters": list(document["raters"]),
+            "raters": [_told(each) for each in document["raters"]],
         }
 
 
@@ -190,7 +192,7 @@ def agreement_of(votes: Sequence[VoteRecord], schema: LabelSchema) -> Agreement:
 def agreement_of_opinions(votes: Sequence[Opinion], schema: LabelSchema) -> Agreement:
     """Return how well raters agree, by opinions in the order in which they were given."""
     answers = _standing(votes)
-    records = _records(votes, answers)
+    records = _records(votes, answers, schema)
     by_crowd = [vote for vote in answers if vote.source != "adjudicator"]
     entities = _codes([vote.entity for vote in by_crowd])
     pairs, left_out = _pairs(by_crowd, entities)
@@ -279,7 +281,14 @@ def _pair(a: str, b: str, one: Integers, two: Integers) -> Pair:
     return Pair(a=a, b=b, items=len(one), agreement=agreement, kappa=kappa)
 
 
-def _records(votes: Sequence[Opinion], answers: Sequence[Opinion]) -> tuple[RaterRecord, ...]:
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a rater's record without what only numbers have."""
+    return {k: v for k, v in record.items() if k != "gold_error" or v is not None}
+
+
+def _records(
+    votes: Sequence[Opinion], answers: Sequence[Opinion], schema: LabelSchema
+) -> tuple[RaterRecord, ...]:
     known = {vote.entity: vote.gold for vote in votes if vote.gold is not None}
     by_rater: dict[tuple[str, str], list[Opinion]] = {}
     for vote in answers:
@@ -289,20 +298,28 @@ def _records(votes: Sequence[Opinion], answers: Sequence[Opinion]) -> tuple[Rate
         if vote.label is None:
             skips[vote.rater, vote.source] = skips.get((vote.rater, vote.source), 0) + 1
     return tuple(
-        _record(rater, source, by_rater.get((rater, source), []), skips, known)
+        _record(
+            (rater, source), by_rater.get((rater, source), []), skips, known=known, schema=schema
+        )
         for rater, source in sorted({*by_rater, *skips})
     )
 
 
 def _record(
-    rater: str,
-    source: str,
+    who: tuple[str, str],
     answers: Sequence[Opinion],
     skips: dict[tuple[str, str], int],
+    *,
     known: dict[str, str],
+    schema: LabelSchema,
 ) -> RaterRecord:
+    rater, source = who
     on_gold = [vote for vote in answers if vote.entity in known]
-    right = sum(vote.label == known[vote.entity] for vote in on_gold)
+    right, error = sum(vote.label == known[vote.entity] for vote in on_gold), None
+    if schema.kind == "number" and on_gold:
+        far = [abs(float(str(vote.label)) - float(known[vote.entity])) for vote in on_gold]
+        error = float(np.mean(far))
+        right = sum(schema.is_near(each) for each in far)
     found = wilson(right, len(on_gold), confidence=_CONFIDENCE) if on_gold else None
     seconds = [vote.seconds for vote in answers if vote.seconds is not None]
     return RaterRecord(
@@ -316,6 +333,7 @@ def _record(
         low=None if found is None else found.low,
         high=None if found is None else found.high,
         median_seconds=float(np.median(seconds)) if seconds else None,
+        gold_error=error,
     )
 
 

@@ -134,8 +134,16 @@ def audited_schema(table: TableSchema) -> TableSchema:
     return TableSchema(name=f"{table.name} audited", columns=(*plain, *ADDED))
 
 
-def labelled_rows(table: Table[Any], labels: Labels[Any], votes: Votes[Any] | None) -> Labelled:
+def labelled_rows(
+    table: Table[Any], labels: Labels[Any], votes: Votes[Any] | None, *, classes: bool = True
+) -> Labelled:
     """Return the rows that have a label.
+
+    Args:
+        table: The rows.
+        labels: The labels.
+        votes: The votes behind them.
+        classes: Whether labels are classes, each of which needs examples.
 
     Raises:
         DataError: No row has a label, an entity is null or occurs twice, a label is null, or there
@@ -159,7 +167,7 @@ def labelled_rows(table: Table[Any], labels: Labels[Any], votes: Votes[Any] | No
             remedy="Audit rows that have a label.",
         )
     given = [str(value) for value in label]
-    if len(set(given)) > max(2, _MOST_CLASSES * len(given)):
+    if classes and len(set(given)) > max(2, _MOST_CLASSES * len(given)):
         raise DataError(
             f"{len(given):,} rows have {len(set(given)):,} different labels, so no class has "
             "examples to tell others by.",

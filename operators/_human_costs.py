@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from headrace.labels.schema import LabelSchema
+from operators._human_numbers import quality_of_numbers
 from operators._proportions import mean_interval, wilson
 
 PEOPLE = ("person", "adjudicator")
@@ -66,14 +68,26 @@ def costs_by_batch(
     ]
 
 
-def quality_of(votes: Sequence[Row], *, confidence: float) -> dict[str, Any]:
+def quality_of(
+    votes: Sequence[Row], *, confidence: float, schema: LabelSchema | None = None
+) -> dict[str, Any]:
     """Return how good people's votes are: on items whose answer is known, and with each other.
+
+    Args:
+        votes: People's votes.
+        confidence: Of the intervals.
+        schema: What could be answered. Numbers are right or the same within its tolerance; without
+            one they are told by how far apart they are.
 
     Returns:
         gold {votes, value, low, high}: the share of votes on gold items that are right; and
         agreement {items, value, low, high}: the mean over other items of two votes or more of the
-        share of pairs that are the same. None where there is nothing to tell by.
+        share of pairs that are the same. None where there is nothing to tell by. Of numbers also
+        `distance` {gold, pairs, unit}: the mean distance from what is known, and of two answers
+        about an item from each other.
     """
+    if schema is not None and schema.kind == "number":
+        return quality_of_numbers(votes, schema, confidence=confidence)
     known = [v["label"] == v["gold"] for v in votes if v["gold"] is not None and v["label"]]
     right = wilson(sum(known), len(known), confidence=confidence)
     pairs = agreeing_pairs([v for v in votes if v["gold"] is None])

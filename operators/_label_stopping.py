@@ -84,6 +84,18 @@ def stop_reason(
                 why=f"The accuracy on {rounds[-1].judged:,} random items is at least "
                 f"{proven:.3f}; the target is {target:g}.",
             )
+    return budget_stop(left, spent_seconds, next_seconds, budget_seconds) or _no_gain(
+        rounds, next_labels, least_gain, patience
+    )
+
+
+def budget_stop(
+    left: int | None,
+    spent_seconds: float,
+    next_seconds: float | None,
+    budget_seconds: float | None,
+) -> Stop | None:
+    """Return that nothing is left to ask for, or no time of people; None where both are."""
     if left is not None and left <= 0:
         return Stop(reason="exhausted", why="Every item was asked for.")
     if budget_seconds is not None:
@@ -94,7 +106,7 @@ def stop_reason(
                 why=f"{spent_seconds:,.0f} s of people are spent and the next batch takes about "
                 f"{next_seconds or 0.0:,.0f} s; {budget_seconds:,.0f} s may be.",
             )
-    return _no_gain(rounds, next_labels, least_gain, patience)
+    return None
 
 
 def _no_gain(

@@ -58,16 +58,17 @@ def measured_card(
         held: The validation rows.
         expected: The class of each.
     """
-    found = read_labeler(card, files.__getitem__).probabilities(held)
+    found = read_labeler(card, files.__getitem__).answers(held)
     return replace(
         card,
         metrics=labeler_metrics(card.classes, expected, found),
-        example=_example(held, card.features),
+        example=example_rows(held, card.features),
         extra={**card.extra, "confusion": confusion_of(card.classes, expected, found).tolist()},
     )
 
 
-def _example(held: pd.DataFrame, features: Sequence[ModelFeature]) -> dict[str, list[Any]]:
+def example_rows(held: pd.DataFrame, features: Sequence[ModelFeature]) -> dict[str, list[Any]]:
+    """Return the first rows of what a labeler looks at, long texts cut."""
     first = held[[feature.name for feature in features]].head(_EXAMPLE_ROWS)
     rows: dict[str, list[Any]] = {}
     for feature in features:

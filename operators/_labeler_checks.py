@@ -7,10 +7,17 @@ from typing import Any
 
 from headrace.calls import Finding, PlannedCall
 from headrace.errors import SchemaError, did_you_mean
+from headrace.labels.schema import LabelSchema
 from headrace.schemas import TableSchema
 from operators._encoding import NUMBER_DTYPES, TEXT_DTYPES
 
 _LABEL_DTYPES = ("category", "string", "bool", "int")
+_OF_KIND = {"multi": ("string",), "number": ("float", "int")}
+_ESTIMATORS = {
+    "single": ("logistic_regression", "extra_trees"),
+    "multi": ("logistic_regression", "extra_trees"),
+    "number": ("ridge", "extra_trees"),
+}
 
 
 def check_labeler(call: PlannedCall) -> list[Finding]:
@@ -47,7 +54,9 @@ def require_labeler(
 
 
 def _training_findings(schema: TableSchema, parameters: Mapping[str, Any]) -> Iterator[Finding]:
-    yield from _label_findings(schema)
+    answers: LabelSchema | None = parameters.get("schema")
+    yield from _kind_findings(answers, parameters)
+    yield from _label_findings(schema, answers)
     features = {column.name: column for column in schema.with_role("feature")}
     text: Sequence[str] = parameters.get("text") or ()
     if not features:
@@ -83,7 +92,33 @@ def _training_findings(schema: TableSchema, parameters: Mapping[str, Any]) -> It
     yield from _weight_findings(schema, parameters)
 
 
-def _label_findings(schema: TableSchema) -> Iterator[Finding]:
+def _kind_findings(answers: LabelSchema | None, parameters: Mapping[str, Any]) -> Iterator[Finding]:
+    kind = "single" if answers is None else answers.kind
+    if kind not in _ESTIMATORS:
+        yield _finding(
+            f"Answers are of the kind '{kind}', which no labeler gives.",
+            "Train on a single choice, several choices, or a number.",
+            "label kind",
+        )
+        return
+    estimator, fitting = parameters.get("estimator"), _ESTIMATORS[kind]
+    if estimator is not None and estimator not in fitting:
+        yield _finding(
+            f"Answers of the kind '{kind}' are not learnt by '{estimator}'.",
+            f"Take one of: {', '.join(fitting)}; or none, for what is usual.",
+            "estimator",
+        )
+    balanced = parameters.get("class_weight", "none") == "balanced"
+    if balanced and (kind == "number" or (kind == "multi" and estimator == "extra_trees")):
+        why = "a number has no classes" if kind == "number" else "trees learn all choices at once"
+        yield _finding(
+            f'`class_weight` is "balanced", but {why}.',
+            'Leave it at "none".',
+            "class weight",
+        )
+
+
+def _label_findings(schema: TableSchema, answers: LabelSchema | None) -> Iterator[Finding]:
     labels = schema.with_role("label")
     if len(labels) != 1:
         named = ", ".join(f"'{c.name}'" for c in labels)
@@ -94,6 +129,14 @@ def _label_findings(schema: TableSchema) -> Iterator[Finding]:
             'Give one column `Col(role="label")`.',
             "label",
         )
+    elif answers is not None and answers.kind in _OF_KIND:
+        if labels[0].dtype not in _OF_KIND[answers.kind]:
+            yield _finding(
+                f"Label '{labels[0].name}' is {labels[0].dtype}, but answers of the kind "
+                f"'{answers.kind}' are {' or '.join(_OF_KIND[answers.kind])}.",
+                "Train on what `examples_from_labels` makes of labels of this schema.",
+                "label type",
+            )
     elif labels[0].dtype not in _LABEL_DTYPES:
         yield _finding(
             f"Label '{labels[0].name}' is {labels[0].dtype}, but a labeler tells classes apart.",

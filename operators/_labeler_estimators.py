@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from operators._encoding import Vector
 
-Estimator = Literal["logistic_regression", "extra_trees"]
+Estimator = Literal["logistic_regression", "extra_trees", "ridge"]
 _MOST_STEPS = 1_000
 
 

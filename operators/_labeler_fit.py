@@ -58,6 +58,15 @@ class Labeler:
     inputs: Inputs
     pipeline: Any
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the answers."""
+        return self.classes
+
+    def answers(self, rows: Rows) -> Probabilities:
+        """Return how probable each class is; see `probabilities`."""
+        return self.probabilities(rows)
+
     def probabilities(self, rows: Rows) -> Probabilities:
         """Return a probability for each row and class `(n_rows, n_classes)`; a row sums to 1.
 

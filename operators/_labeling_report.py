@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from operators._learning_curve import LearningCurve, RoundQuality, expected_gain
+from operators._learning_curve import LearningCurve, RoundQuality
+from operators._loss_rounds import LossCurve, LossRound
 from operators._proportions import wilson
 
 
 def next_batch(
-    rounds: list[RoundQuality],
+    rounds: Sequence[RoundQuality | LossRound],
     human: dict[str, Any],
-    curve: LearningCurve,
+    curve: LearningCurve | LossCurve,
     *,
     next_labels: int | None,
     next_items: int | None,
@@ -23,9 +25,7 @@ def next_batch(
         labels = max(rounds[-1].labels - before, 0) or None
     items = next_items or labels
     each = human["per_item"]
-    gain = (
-        expected_gain(curve, labels=rounds[-1].labels, more=labels) if rounds and labels else None
-    )
+    gain = curve.gain(rounds[-1].labels, labels) if rounds and labels else None
     return {
         "labels": labels,
         "items": items,
@@ -63,7 +63,7 @@ def round_shown(each: RoundQuality, confidence: float) -> dict[str, Any]:
 
 def unknown_parts(
     human: dict[str, Any],
-    curve: LearningCurve,
+    curve: LearningCurve | LossCurve,
     machine_unknown: bool,
     budget: float | None,
     coming: dict[str, Any],

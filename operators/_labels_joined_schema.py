@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from headrace.calls import Finding
 from headrace.labels.schema import LabelSchema
-from headrace.schemas import Column, Role, TableSchema
+from headrace.schemas import Column, DType, Role, TableSchema
 
 # what an item was asked for and what was suggested: it tells of the asking, not of the item
 OF_THE_ASKING = ("slice", "priority", "suggested", "suggested_by", "confidence")
@@ -16,11 +16,11 @@ ADDED = ("label_known_at", "label", "probability", "slice", "source")
 
 def findings(schema: TableSchema, labels: LabelSchema) -> Iterator[Finding]:
     """Yield why labels of a schema cannot join a table."""
-    if labels.kind not in ("single", "number"):
+    if labels.kind not in ("single", "multi", "number"):
         yield _finding(
-            f"Labels of the kind '{labels.kind}' are no one class or number a row, which is what a "
+            f"Labels of the kind '{labels.kind}' are no classes and no number, which is what a "
             "model is fitted on.",
-            "Derive a single choice or a number from them, and label with that.",
+            "Derive choices or a number from them, and label with that.",
             "label kind",
         )
     roles: tuple[tuple[Role, int], ...] = (("entity", 1), ("decision_time", 0))
@@ -71,10 +71,11 @@ def kept_columns(schema: TableSchema) -> tuple[Column, ...]:
 
 def added_columns(schema: TableSchema, labels: LabelSchema) -> tuple[Column, ...]:
     """Return the columns that labels bring."""
+    dtypes: dict[str, DType] = {"number": "float", "multi": "string"}
     label = Column(
         name="label",
-        dtype="float" if labels.kind == "number" else "category",
-        categories=None if labels.kind == "number" else labels.choices,
+        dtype=dtypes.get(labels.kind, "category"),
+        categories=labels.choices if labels.kind == "single" else None,
         role="label",
         unit=labels.unit or None,
         known_at="label_known_at",

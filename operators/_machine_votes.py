@@ -83,7 +83,7 @@ def machine_votes(
     raters: Sequence[str],
     source: Source,
     labels: Sequence[str | None],
-    confidence: Sequence[float] | None = None,
+    confidence: Sequence[float | None] | None = None,
     schema: LabelSchema,
 ) -> dict[str, Any]:
     """Return the columns of `Vote` for votes of machines; a null label abstains.

@@ -17,12 +17,19 @@ from operators._score_rules import feature_findings
 def parameter_findings(parameters: Mapping[str, Any], *, calibrates: bool) -> Iterator[Finding]:
     """Yield what is wrong with what may be answered, or from which limit on."""
     schema: LabelSchema = parameters["schema"]
-    if schema.kind != "single":
+    if schema.kind not in ("single", "multi", "number"):
         yield Finding(
-            problem=f"The schema is of the kind '{schema.kind}', but a model votes for a single "
-            "choice.",
-            remedy="Give a schema of the kind 'single'.",
+            problem=f"The schema is of the kind '{schema.kind}', but a model votes for one choice, "
+            "several, or a number.",
+            remedy="Give a schema of the kind 'single', 'multi' or 'number'.",
             rule="label kind",
+        )
+    if schema.kind == "number" and (calibrates or parameters["min_confidence"] is not None):
+        yield Finding(
+            problem="A number is not right or wrong, so there is no limit from which on a model "
+            "is right often enough.",
+            remedy="Leave out `min_confidence` and `calibrate_on`; its numbers are suggestions.",
+            rule="limit",
         )
     if calibrates and parameters["min_confidence"] is not None:
         yield Finding(

@@ -7,8 +7,10 @@ from typing import Any
 
 from headrace.calls import Finding, PlannedCall
 from headrace.errors import did_you_mean
+from headrace.labels.schema import LabelSchema
 from headrace.schemas import Column, TableSchema
 from operators._score_rules import feature_findings
+from operators._selection_kinds import TASKS
 from operators._selection_vectors import MEASURED
 
 ADDED = (
@@ -22,11 +24,18 @@ ADDED = (
 
 def check(call: PlannedCall) -> list[Finding]:
     """Return what is wrong with a planned call."""
-    found = list(setting_findings(call.parameters, len(call.inputs.get("committee", ()))))
+    answers: LabelSchema | None = call.parameters.get("schema")
+    kind = None if answers is None or answers.kind == "single" else answers.kind
+    found = list(setting_findings(call.parameters, len(call.inputs.get("committee", ())), kind))
     if not call.inputs.get("model") and not call.inputs.get("committee"):
         found = [f for f in found if f.rule != "committee"]  # a cold start is said in the report
     for name in ("model", "committee"):
-        found += [_no_classes() for s in call.inputs.get(name, ()) if s.task == "estimation"]
+        tasks = {symbol.task for symbol in call.inputs.get(name, ())}
+        if kind is None and "estimation" in tasks:
+            found.append(_no_classes())
+        if kind in TASKS:
+            wrong = sorted(task for task in tasks if task not in (None, TASKS[kind]) and task)
+            found += [_wrong_task(task, kind) for task in wrong]
     table = call.schema("table")
     if table is None:
         return found
@@ -56,9 +65,38 @@ def _no_classes() -> Finding:
     )
 
 
-def setting_findings(parameters: Mapping[str, Any], committee: int) -> Iterator[Finding]:
-    """Yield which settings contradict each other."""
-    if parameters["strategy"] == "disagreement" and committee < 2:
+def _wrong_task(task: str, kind: str) -> Finding:
+    return Finding(
+        problem=f"The model is of the task '{task}', but answers are of the kind '{kind}'.",
+        remedy="Give a model of labels of this schema.",
+        rule="wrong task",
+        input="model",
+    )
+
+
+def setting_findings(
+    parameters: Mapping[str, Any], committee: int, kind: str | None = None
+) -> Iterator[Finding]:
+    """Yield which settings contradict each other.
+
+    Args:
+        parameters: What was given.
+        committee: How many models are in the committee.
+        kind: Of the answers, where they are no single choice.
+    """
+    if kind in ("ranking", "span"):
+        yield Finding(
+            problem=f"Answers of the kind '{kind}' have no model that could be unsure of them.",
+            remedy='Choose by strategy="random" or "diversity", without `schema` and `model`.',
+            rule="label kind",
+        )
+    if kind == "number" and parameters["strategy"] in ("margin", "entropy"):
+        yield Finding(
+            problem=f"A number has no classes, so there is no {parameters['strategy']}.",
+            remedy='Take strategy="disagreement", "diversity" or "random".',
+            rule="strategy",
+        )
+    if parameters["strategy"] == "disagreement" and committee < 2 and kind != "number":
         yield Finding(
             problem=f"A committee of {committee} cannot disagree.",
             remedy="Give `committee` at least two models, or another strategy.",

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.artifacts import Model, Table
+from headrace.labels.schema import LabelSchema
+from operators._selection_kinds import doubt_of_kind, suggestions_of_kind
 from operators._selection_pool import Pool
 from operators._selection_ranking import Setting, ranked_rows
 from operators._selection_scores import (
@@ -43,7 +45,7 @@ class Choice:
         random: Rows drawn by chance, in order.
         chosen: Rows chosen, what tells most first.
         classes: The classes that the models know; empty without one.
-        suggested: Row to its likeliest class and that class's probability.
+        suggested: Row to its likeliest answer, and how probable that is if anybody knows.
         suggested_by: Who suggests.
         doubt: How much the labels would tell; None where no model said so.
     """
@@ -51,7 +53,7 @@ class Choice:
     random: Rows
     chosen: Rows
     classes: tuple[str, ...]
-    suggested: dict[int, tuple[str, float]]
+    suggested: dict[int, tuple[str, float | None]]
     suggested_by: str | None
     doubt: Doubt | None
 
@@ -65,6 +67,7 @@ def choose(
     *,
     scoring: Sequence[Model],
     suggesting: Model | None,
+    answers: LabelSchema | None = None,
 ) -> Choice:
     """Choose `random` rows of the reserve and `chosen` of the rest.
 
@@ -76,23 +79,27 @@ def choose(
         setting: How.
         scoring: The models whose doubt counts; none for a cold start.
         suggesting: The model that suggests; None for the mean of those that score.
+        answers: What may be answered, where that is no single choice.
     """
     frame = table.frame()
     drawn = pool.reserve[:random]
     scores: Floats | None = None
     classes: tuple[str, ...] = ()
-    if scoring and len(pool.rest):
+    if scoring and len(pool.rest) and answers is not None:
+        classes = answers.choices
+        scores = doubt_of_kind(scoring, frame.iloc[pool.rest], answers, setting.strategy)
+    elif scoring and len(pool.rest):
         classes, members = _said(scoring, frame.iloc[pool.rest])
         scores = _doubt(members, setting.strategy)
     order = ranked_rows(
         table, frame, pool, count=chosen, setting=setting, scores=scores, scoring=scoring
     )
     picked = pool.rest[order]
-    suggested = {}
+    suggested: dict[int, tuple[str, float | None]] = {}
     models = [suggesting] if suggesting else list(scoring)
     if models:
         rows = np.concatenate([picked, drawn]) if setting.suggest_random else picked
-        suggested = _suggestions(models, frame, rows)
+        suggested = _suggestions(models, frame, rows, answers)
     return Choice(
         random=drawn,
         chosen=picked,
@@ -117,10 +124,13 @@ def _doubt(members: Sequence[Floats], strategy: str) -> Floats | None:
 
 
 def _suggestions(
-    models: Sequence[Model], frame: pd.DataFrame, rows: Rows
-) -> dict[int, tuple[str, float]]:
+    models: Sequence[Model], frame: pd.DataFrame, rows: Rows, answers: LabelSchema | None
+) -> dict[int, tuple[str, float | None]]:
     if not len(rows):
         return {}
+    if answers is not None:
+        said = suggestions_of_kind(models, frame.iloc[rows], answers)
+        return dict(zip(map(int, rows), said, strict=True))
     classes, members = _said(models, frame.iloc[rows])
     mean = np.mean(members, axis=0)
     best = mean.argmax(axis=1)

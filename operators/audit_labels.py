@@ -14,7 +14,9 @@ from headrace import Labels, Model, Report, Schema, Table, Votes, operator
 from headrace.calls import Finding, PlannedCall
 from headrace.errors import DataError, DefinitionError
 from headrace.labels.columns import Vote
+from headrace.labels.schema import LabelSchema
 from headrace.schemas import TableSchema
+from operators._audit_of_kind import audit_of_kind, judging_of
 from operators._audit_rows import (
     ADDED,
     Labelled,
@@ -30,19 +32,43 @@ from operators._label_errors import (
     likelier,
     self_confidence,
 )
+from operators._labeler_estimators import Settings
 from operators._labeler_folds import folds_of, out_of_fold_probabilities
 from operators.class_probabilities import class_probabilities
 
 S = TypeVar("S", bound=Schema)
 
 _GOLD_LISTED = 20
+_TREES = 100  # of several choices and numbers
 
 
 def _check(call: PlannedCall) -> list[Finding]:
     table = call.schema("table")
     if table is None:
         return []
-    return findings(table, call.schema("labels"), call.parameters["text"])
+    return _findings(
+        table, call.schema("labels"), call.parameters["text"], call.parameters["schema"]
+    )
+
+
+def _findings(
+    table: TableSchema,
+    labels: TableSchema | None,
+    text: tuple[str, ...],
+    schema: LabelSchema | None,
+) -> list[Finding]:
+    found = findings(table, labels, text)
+    if schema is not None and schema.kind in ("ranking", "span"):
+        found.append(
+            Finding(
+                problem=f"Labels of the kind '{schema.kind}' are no classes and no number, so "
+                "nothing can be learnt that would contradict them.",
+                remedy="Look at how far raters agree instead: `aggregate_votes` reports it.",
+                rule="label kind",
+                input="labels",
+            )
+        )
+    return found
 
 
 def _produces(call: PlannedCall) -> dict[str, TableSchema | None]:
@@ -71,11 +97,12 @@ def audit_labels(
     votes: Votes[Vote] | None = None,
     model: Model | None = None,
     *,
+    schema: LabelSchema | None = None,
     text: tuple[str, ...] = (),
     size: Annotated[int, Field(ge=1)] | None = 100,
     only_suspects: bool = True,
     folds: Annotated[int, Field(ge=2, le=20)] = 5,
-    estimator: Literal["logistic_regression", "extra_trees"] = "logistic_regression",
+    estimator: Literal["logistic_regression", "extra_trees"] | None = None,
     l2: Annotated[float, Field(gt=0)] = 1.0,
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None,
 ) -> tuple[Table[Any], Report]:
@@ -94,11 +121,14 @@ def audit_labels(
         votes: The votes behind them; what was audited is seen in them.
         model: One that did not see these labels; its probabilities are taken as they are. None
             fits a labeler for each fold.
+        schema: What could be answered, for several choices and for numbers; None for classes. A
+            set of choices is as doubtful as the most doubtful of them. A number is a suspect that
+            is over 3.5 usual distances from what was estimated without it, whatever the votes.
         text: Columns whose words are read.
         size: How many suspects at most; None for all.
         only_suspects: Whether labels that are in no doubt are left out.
         folds: In how many parts rows are judged, each by a fit on the others.
-        estimator: What is fitted: linear by default, or trees.
+        estimator: What is fitted: linear by default, or trees; for numbers what errs less.
         l2: Penalty on the linear one's squared weights; higher than for a model that is to answer,
             since a fit that trusts each label learns its errors.
         seed: Of the folds; in a flow None takes one from the flow's seed.
@@ -114,15 +144,32 @@ def audit_labels(
         DataError: No row has a label, all have the same, an entity occurs twice, or the model knows
             none of the labels.
     """
-    schema = table.schema
-    for finding in findings(schema, labels.schema, text) if schema else ():
+    columns = table.schema
+    for finding in _findings(columns, labels.schema, text, schema) if columns else ():
         raise DefinitionError(finding.problem, remedy=finding.remedy)
-    rows = labelled_rows(table, labels, votes)
-    if schema is None:
+    of_kind = schema is not None and schema.kind != "single"
+    rows = labelled_rows(table, labels, votes, classes=not of_kind)
+    if columns is None:
         raise DataError("The table has no schema.", remedy="Give it one: `Table[News].of(...)`.")
+    settings = Settings(
+        estimator=estimator or "logistic_regression", l2=l2, n_estimators=_TREES, seed=seed or 0
+    )
+    if schema is not None and of_kind:
+        judging = judging_of(
+            rows, columns, text, folds=folds, settings=settings, by_name=estimator is not None
+        )
+        return audit_of_kind(
+            table, rows, schema, judging, model, size=size, only_suspects=only_suspects
+        )
     if model is None:
         classes, probabilities, judged = _out_of_fold(
-            rows, schema, text, folds=folds, estimator=estimator, l2=l2, seed=seed or 0
+            rows,
+            columns,
+            text,
+            folds=folds,
+            estimator=estimator or "logistic_regression",
+            l2=l2,
+            seed=seed or 0,
         )
         by = "audit"
     else:
@@ -137,7 +184,7 @@ def audit_labels(
     )[:size]
     made = _suspects(table, rows, audit, np.array(order, dtype=np.int64), by)
     document = _document(rows, audit, suspects, returned=len(order), by=by)
-    return Table.of(made, schema=audited_schema(schema)), Report.of(document)
+    return Table.of(made, schema=audited_schema(columns)), Report.of(document)
 
 
 def _out_of_fold(

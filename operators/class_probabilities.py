@@ -35,10 +35,16 @@ def class_probabilities(
         each row sums to 1. A class that training had no example of has probability 0.
 
     Raises:
-        DefinitionError: The model estimates a value, and so knows no classes.
+        DefinitionError: The model estimates a value, or any number of choices at once.
         DataError: A feature is missing or of the wrong type.
     """
     card = model.card
+    if card.task == "tagging":
+        raise DefinitionError(
+            f"The {card.flavor} model {model.digest[:12]} answers with any number of "
+            f"{len(card.classes)} choices: their probabilities do not sum to 1.",
+            remedy="Ask `label_by_model` with the schema of these choices.",
+        )
     if card.task != "classification":
         raise DefinitionError(
             f"The {card.flavor} model {model.digest[:12]} estimates '{card.label}', a value: there "
@@ -48,7 +54,7 @@ def class_probabilities(
         )
     frame = _frame(rows, card.feature_names) if isinstance(rows, Tabular) else rows
     if card.flavor == LABELER:
-        return card.classes, load_labeler(model).probabilities(frame)
+        return card.classes, load_labeler(model).answers(frame)
     positive = load(model, threads=threads).score(frame)
     return card.classes, np.column_stack([1.0 - positive, positive])
 

@@ -55,7 +55,7 @@ def examples_from_labels(
             columns of an earlier selection (slice, priority, suggested, …) are left out.
         labels: From `aggregate_votes`: at most one for each entity.
         schema: What could be answered. A single choice becomes a category with all its choices, a
-            number a float.
+            number a float, several choices text: their written form, for `train_labeler`.
         min_probability: Labels that are less sure are left out, 0 to 1.
         conflicts: "drop" leaves out labels whose votes differ. Neither this nor `min_probability`
             takes anything from the slice "random": without its doubtful items, an evaluation would
@@ -136,6 +136,8 @@ def _examples(
         columns[column.name] = labels[column.name]
     if schema.kind == "number":
         columns["label"] = pa.array([float(answer) for answer in written], pa.float64())
+    elif schema.kind == "multi":
+        columns["label"] = pa.array(written, pa.string())
     else:
         columns["label"] = pa.array(written, pa.string()).dictionary_encode()
     return pa.table(columns)

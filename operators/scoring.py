@@ -92,9 +92,8 @@ def require_one_score(card: ModelCard) -> None:
     """
     if card.flavor == _LABELER:
         raise DefinitionError(
-            f"The model is a labeler of {len(card.classes)} classes, and answers with a "
-            "probability for each. Endpoints, `score`, `select` and `evaluate` take models that "
-            "answer with one score.",
+            f"The model is a labeler of {_what(card)}. Endpoints, `score`, `select` and `evaluate` "
+            "take models that answer with one score.",
             remedy="Ask it with `class_probabilities` or `label_by_model`; for an endpoint, train "
             "a model of two classes, such as with `train_sklearn`.",
         )
@@ -104,6 +103,13 @@ def require_one_score(card: ModelCard) -> None:
             f"{did_you_mean(card.flavor, MODEL_FILE)}",
             remedy="Train the model with one of the bundled trainers.",
         )
+
+
+def _what(card: ModelCard) -> str:
+    if card.task == "estimation":
+        return "numbers, which are to be looked at by people"
+    what = "choices" if card.task == "tagging" else "classes"
+    return f"{len(card.classes)} {what}, and answers with a probability for each"
 
 
 def size_of(model: Model) -> int:
@@ -151,7 +157,7 @@ def _one_row(model: Model, threads: int) -> tuple[Callable[[], object], str]:
 
         labeler = load_labeler(model)
         sklearn = f"scikit-learn {card.packages.get('scikit-learn', '')}"
-        return lambda: labeler.probabilities(first), sklearn
+        return lambda: labeler.answers(first), sklearn
     scorer = load(model, threads=threads)
     row = encode(first, card)
     return lambda: scorer.scores(row), scorer.runtime

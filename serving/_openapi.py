@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -28,7 +28,7 @@ from serving._request_errors import RequestError
 from serving._request_rules import Clock, Input, Lookup, rules_of
 
 if TYPE_CHECKING:
-    from headrace.models import ModelFeature
+    from headrace.models import ModelFeature, Task
 
 _CONNECTION = (408, 431)  # whatever is asked
 _ACCESS = (401, 403, 429)
@@ -41,7 +41,7 @@ def openapi_document(
     endpoint: str,
     inputs: Sequence[Input],
     lookups: Sequence[Lookup],
-    task: Literal["classification", "estimation"],
+    task: Task,
     clock: Clock,
     model: str,
     outputs: Sequence[str] = (),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from headrace.models import ModelCard
-    from operators._labeler_fit import Labeler
+    from operators._labeler_file import AnyLabeler
     from operators.scoring import Scorer
 
 
@@ -43,34 +43,36 @@ class PyfuncModel:
 
 
 class PyfuncLabeler:
-    """This answers as `class_probabilities` does: how probable each class is.
+    """This answers as a labeler does: how probable each class or choice is, or an estimate.
 
     Args:
         labeler: The model, ready to answer.
     """
 
-    def __init__(self, labeler: Labeler) -> None:
+    def __init__(self, labeler: AnyLabeler) -> None:
         self._labeler = labeler
 
     def predict(self, rows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return how probable each class is for each row.
+        """Return how probable each class or choice is for each row, or its estimate.
 
         Args:
             rows: Feature values by column; NaN and None are null.
             params: None; MLflow passes it.
 
         Returns:
-            A column for each class, of that name; each row sums to 1.
+            A column for each class, of that name, and each row sums to 1; or for each of several
+            choices, which do not; or the column `estimate`.
         """
         import pandas as pd
 
-        found = self._labeler.probabilities(rows)
-        return pd.DataFrame(found, columns=list(self._labeler.classes))
+        found = self._labeler.answers(rows)
+        return pd.DataFrame(found, columns=list(self._labeler.columns))
 
 
 def answer_columns(card: ModelCard) -> list[str]:
     """Return the names of the columns that a model answers with."""
-    return list(card.classes) if card.flavor == LABELER else [answer_column(card.task)]
+    many = card.flavor == LABELER and card.classes
+    return list(card.classes) if many else [answer_column(card.task)]
 
 
 def answer_column(task: str) -> str:

@@ -38,12 +38,19 @@ def summary_of(queue: LabelQueue, task: LabelTask) -> dict[str, Any]:
     }
 
 
-def batch_document(batch: Batch) -> dict[str, Any]:
-    """Return a batch as JSON-like data."""
+def batch_document(queue: LabelQueue, batch: Batch) -> dict[str, Any]:
+    """Return a batch as JSON-like data, with what nobody is left to answer."""
     moments = ("created_at", "deadline", "ended_at")
-    return asdict(batch) | {
-        name: None if (at := getattr(batch, name)) is None else at.isoformat() for name in moments
-    }
+    waits = queue.stranded(batch.id)
+    told = None if waits is None else asdict(waits) | {"problem": waits.problem}
+    return (
+        asdict(batch)
+        | {
+            name: None if (at := getattr(batch, name)) is None else at.isoformat()
+            for name in moments
+        }
+        | {"stranded": told}
+    )
 
 
 def task_document(queue: LabelQueue, name: str) -> dict[str, Any]:
@@ -61,7 +68,7 @@ def task_document(queue: LabelQueue, name: str) -> dict[str, Any]:
             {"number": each.number, "version": each.version, "at": each.at.isoformat()}
             for each in queue.versions(name)
         ],
-        "batches": [batch_document(batch) for batch in queue.batches(name)],
+        "batches": [batch_document(queue, batch) for batch in queue.batches(name)],
         "raters": [
             {
                 "rater": rater,
@@ -95,13 +102,8 @@ def write_task(document: Mapping[str, Any]) -> None:
         _screen.write_table(heads, [[each[name] for name in heads] for each in document["raters"]])
 
 
-def write_batches(found: Sequence[Batch]) -> None:
-    """Write batches as a table."""
-    write_batch_rows([batch_document(batch) for batch in found])
-
-
 def write_batch_rows(batches: Sequence[Mapping[str, Any]]) -> None:
-    """Write documents of batches as a table, or that there is none."""
+    """Write documents of batches as a table with what waits in vain, or that there is none."""
     if not batches:
         _screen.write("Nobody was asked for anything yet.")
         return
@@ -120,6 +122,11 @@ def write_batch_rows(batches: Sequence[Mapping[str, Any]]) -> None:
         for each in batches
     ]
     _screen.write_table(heads, rows)
+    for each in batches:
+        if each["stranded"] is not None:
+            _screen.write("")
+            _screen.write(f"Batch {each['id']} waits in vain: {each['stranded']['problem']}.")
+            _screen.write(f"  Fix: {each['stranded']['remedy']}")
 
 
 def write_agreement(task: str, document: Mapping[str, Any]) -> None:
@@ -141,8 +148,13 @@ def write_agreement(task: str, document: Mapping[str, Any]) -> None:
             ],
         )
     _screen.write("")
+    numbers = any(each.get("gold_error") is not None for each in document["raters"])
     _screen.write_table(
-        ["rater", "votes", "skips", "right on gold", "accuracy", "95 % interval", "seconds a vote"],
+        [
+            *("rater", "votes", "skips", "right on gold", "accuracy", "95 % interval"),
+            *(["off on gold"] if numbers else []),
+            "seconds a vote",
+        ],
         [
             [
                 each["rater"],
@@ -151,6 +163,7 @@ def write_agreement(task: str, document: Mapping[str, Any]) -> None:
                 f"{each['gold_right']} of {each['gold_answers']}",
                 _share(each["accuracy"]),
                 "" if each["low"] is None else f"{_share(each['low'])} to {_share(each['high'])}",
+                *([_number(each.get("gold_error"))] if numbers else []),
                 _number(each["median_seconds"], 1),
             ]
             for each in document["raters"]
@@ -172,6 +185,8 @@ def _answers(labels: Mapping[str, Any]) -> str:
         return f"{labels['kind']}: {', '.join(labels['choices'])}"
     bounds = [f"from {labels['low']:g}" if labels["low"] is not None else ""]
     bounds += [f"to {labels['high']:g}" if labels["high"] is not None else "", labels["unit"]]
+    if labels.get("tolerance") is not None:
+        bounds.append(f"(right within {labels['tolerance']:g})")
     return " ".join(["number", *filter(None, bounds)])
 
 

@@ -11,7 +11,18 @@ from flows._orchestration.presence import server_lost
 if TYPE_CHECKING:
     from headrace.execution import FlowRun
 
-_SHOWN = ("auc", "log_loss", "brier", "average_precision", "accuracy", "rmse", "mae", "r2")
+_SHOWN = (
+    "auc",
+    "log_loss",
+    "brier",
+    "average_precision",
+    "accuracy",
+    "rmse",
+    "mae",
+    "r2",
+    "micro_f1",
+    "jaccard",
+)
 
 
 def show_outcome(finished: FlowRun, *, as_json: bool) -> None:

@@ -71,7 +71,8 @@ def _ask(
         None if learned is None else learned.model,
         done=votes,
         size=loop.batch,
-        strategy=loop.strategy,
+        schema=loop.task.labels,
+        strategy=loop.chosen_by,
         random_share=loop.random_share,
         reserve_share=loop.reserve_share,
         reserve_salt=loop.name,
@@ -121,6 +122,7 @@ def _with_doubtful(
         pool,
         learned.labels,
         votes,  # no model: one that was fitted on these labels has learned their errors
+        schema=loop.task.labels,
         text=text_of(loop, pool),
         size=loop.audit,
         seed=loop.seed,

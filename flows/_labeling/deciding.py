@@ -75,7 +75,9 @@ def decide_round(
     Returns:
         `decision` ("next" or "stop"), `reason` and `why`; `round`, `next_round`; `accuracy` and
         `gain` with intervals, `model`; `human` and `machine_seconds`, `cost`, `next`, `quality`,
-        `suspects`; `passed` is whether the next round was announced.
+        `suspects`; of several choices and of numbers also `metric`, `unit`, `lower_is_better`,
+        `score` with its interval, and what is `proven`; `passed` is whether the next round was
+        announced.
     """
     from flows._labeling.working import machine_seconds
 

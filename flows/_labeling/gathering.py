@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows._labeling.catalog import find_loops, loop_named
 from flows._labeling.deciding import decide_round, leave_alone, remind
+from flows._labeling.judging import judge_rounds
 from flows._labeling.learning import Learned, folder, learn, rows_of, text_of
 from flows._labeling.pieces import items_left
 from flows._labeling.standing import (
@@ -23,7 +24,6 @@ from headrace.labels.queue import LabelQueue
 from operators._label_requests import request_report
 from operators.audit_labels import audit_labels
 from operators.collect_labels import collect_labels
-from operators.compare_models import compare_models, judge_model
 from operators.labeling_costs import labeling_costs
 
 if TYPE_CHECKING:
@@ -88,20 +88,17 @@ def _follow(loop: LabelLoop, queue: LabelQueue, meant: Batch | None) -> None:
     pool = rows_of(loop, loop.pool, "pool")
     left = items_left(pool, votes, entity=loop.task.entity)
     learned = list(_rounds(loop, pool, votes, list(zip(batches, requests, strict=True))))
-    judged = [judge_model(each.model, each.train, learned[-1].validation) for each in learned]
-    compared = (
-        [compare_models(learned[-1].model, learned[-2].model, learned[-1].validation)]
-        if len(learned) > 1
-        else []
-    )
+    judged, compared = judge_rounds(loop, learned)
     costs = labeling_costs(
         votes,
         judged,
         next_labels=max(1, round(loop.batch * (1 - loop.random_share))),
         next_items=loop.batch,
+        metric=loop.judged_by,
+        schema=None if loop.task.labels.kind == "single" else loop.task.labels,
         target=loop.target,
         budget_seconds=None if loop.budget_hours is None else loop.budget_hours * 3600,
-        least_gain=loop.least_gain,
+        least_gain=loop.least_gain_of_metric,
         patience=loop.patience,
         rate_per_hour=loop.rate_per_hour,
         currency=loop.currency,
@@ -190,6 +187,7 @@ def _audited(loop: LabelLoop, pool: Table[Any], votes: Votes[Vote], learned: Lea
         pool,
         learned.labels,
         votes,  # no model: one that was fitted on these labels has learned their errors
+        schema=loop.task.labels,
         text=text_of(loop, pool),
         size=loop.audit or 100,
         seed=loop.seed,

@@ -101,7 +101,14 @@ def _trained(
     loop: LabelLoop, pool: Table[Any], train: TrainSet[Any], validation: ValidationSet[Any]
 ) -> Model:
     if loop.train is None:
-        return train_labeler(train, validation, text=text_of(loop, pool), seed=loop.seed)
+        labels = loop.task.labels
+        return train_labeler(
+            train,
+            validation,
+            text=text_of(loop, pool),
+            schema=None if labels.kind == "single" else labels,
+            seed=loop.seed,
+        )
     model = loop.train(train, validation)
     if isinstance(model, Model):
         return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flows._labeling.catalog import loop_named
+from flows._labeling.kinds import reason_not_to_route
 from flows._labeling.learning import Learned, folder, learn, rows_of
 from flows._labeling.pieces import part_of_pool, sent_to_people, together
 from flows._labeling.standing import Standing, answered, standing_of, votes_of
@@ -30,9 +31,13 @@ def standing_to_rest(name: str) -> tuple[LabelLoop, Standing]:
 
     Raises:
         UnknownNameError: There is no such loop.
-        DataError: People are still answering, or have not answered enough for a model.
+        DataError: Its answers are numbers, people are still answering, or they have not answered
+            enough for a model.
     """
     loop, queue = loop_named(name), LabelQueue()
+    why = reason_not_to_route(loop.task.labels.kind)
+    if why is not None:
+        raise DataError(f"The rest of loop '{name}' cannot be labelled: {why[0]}", remedy=why[1])
     standing = standing_of(loop, queue)
     if standing.open is not None:
         going = standing.open

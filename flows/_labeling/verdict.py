@@ -52,11 +52,12 @@ def summary(
 ) -> dict[str, Any]:
     """Return what a reader wants to know of a round."""
     newest = judged[-1] if judged else None
+    by_loss = {} if newest is None or "score" not in newest else score_of(newest)
     return {
         "model": None if newest is None else newest["model"],
         "labels": 0 if newest is None else newest["labels"],
         "judged": 0 if newest is None else newest["judged"],
-        "accuracy": None if newest is None else newest["accuracy"],
+        "accuracy": None if newest is None else newest.get("accuracy"),
         "gain": compared[-1]["gain"] if compared else None,
         "human": costs["human"],
         "cost": costs["cost"],
@@ -64,6 +65,19 @@ def summary(
         "next": costs["next"],
         "unknown": costs["unknown"],
         "suspects": audits[-1].get("suspects") if audits else None,
+        **by_loss,
+    }
+
+
+def score_of(judged: Mapping[str, Any]) -> dict[str, Any]:
+    """Return by what a model of several choices or of numbers was judged, and how well it did."""
+    metric = judged["metric"]
+    return {
+        "metric": metric["name"],
+        "unit": metric["unit"],
+        "lower_is_better": metric["lower_is_better"],
+        "score": judged["score"],
+        "proven": judged["proven"],
     }
 
 

@@ -286,8 +286,9 @@ def test_a_batch_whose_loop_is_not_found_any_more_is_not_passed_over(queue: Labe
     ("changes", "said"),
     [
         pytest.param(
-            {"task": TASK.model_copy(update={"labels": LabelSchema(kind="number")})},
-            "Loop 'fruit': answers are of the kind 'number', and no model of it can be compared.",
+            {"task": TASK.model_copy(update={"labels": LabelSchema(kind="span", choices=("x",))})},
+            "Loop 'fruit': answers are of the kind 'span', of which no model is trained or "
+            "compared here, so there is nothing to choose items by and no round to stop at.",
             id="kind",
         ),
         pytest.param(

@@ -16,7 +16,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from headrace.labels.items import VoteRecord
 from headrace.labels.schema import LabelSchema
-from operators._agreement import agreement_of
+from operators._agreement import Opinion, agreement_of, agreement_of_opinions
 from operators._alpha import Metric, alpha_with_interval, krippendorff_alpha
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -276,3 +276,29 @@ def test_the_order_of_votes_does_not_matter(shuffled: Callable[[list[Any]], list
 def shuffled() -> Callable[[list[Any]], list[Any]]:
     random = np.random.default_rng(3)
     return lambda values: [values[at] for at in random.permutation(len(values))]
+
+
+def test_numbers_are_right_on_gold_within_the_tolerance_and_their_distance_is_told():
+    def of(schema: LabelSchema) -> Any:
+        said = [("i1", "10.0", "10.4"), ("i2", "20.0", "22.0")]
+        votes = [
+            Opinion(item, "ada", "person", answer, 1.0, gold, None, False)
+            for item, gold, answer in said
+        ]
+        return agreement_of_opinions(votes, schema).to_json()["raters"][0]
+
+    near = of(LabelSchema(kind="number", tolerance=0.5))
+    exact = of(LabelSchema(kind="number"))
+
+    assert (near["gold_right"], near["gold_answers"]) == (1, 2)
+    assert near["gold_error"] == exact["gold_error"] == pytest.approx(1.2)
+    assert exact["gold_right"] == 0
+
+
+def test_a_tolerance_is_another_version_and_none_is_the_version_that_there_was():
+    plain = LabelSchema(kind="number", low=0)
+
+    assert "tolerance" not in plain.model_dump()
+    assert LabelSchema(**plain.model_dump()) == plain
+    assert LabelSchema(kind="number", low=0, tolerance=1).version != plain.version
+    assert LabelSchema(choices=("a", "b")).version == "955e037febc2"

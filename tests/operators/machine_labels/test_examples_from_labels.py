@@ -211,16 +211,16 @@ def test_labels_of_another_version_never_mix(messages: Make, labels: Make, topic
     )
 
 
-def test_several_choices_at_once_are_no_label_to_fit_on(messages: Make, labels: Make) -> None:
-    tags = LabelSchema(kind="multi", choices=("a", "b"))
+def test_a_ranking_is_no_label_to_fit_on(messages: Make, labels: Make) -> None:
+    tags = LabelSchema(kind="ranking", choices=("a", "b"))
 
     with pytest.raises(DefinitionError) as refused:
         examples_from_labels(messages(2), labels([0]), schema=tags)
 
     assert str(refused.value) == (
-        "Labels of the kind 'multi' are no one class or number a row, which is what a model is "
+        "Labels of the kind 'ranking' are no classes and no number, which is what a model is "
         "fitted on.\n"
-        "  Fix: Derive a single choice or a number from them, and label with that."
+        "  Fix: Derive choices or a number from them, and label with that."
     )
 
 

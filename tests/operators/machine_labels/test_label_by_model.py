@@ -196,13 +196,14 @@ def test_rows_without_a_feature_are_refused_with_the_nearest(
 def test_the_plan_refuses_a_kind_that_no_model_votes_for(
     home: Path, messages: Make, labeler: Model
 ) -> None:
-    tags = LabelSchema(kind="multi", choices=("sport", "money"))
+    tags = LabelSchema(kind="ranking", choices=("sport", "money"))
 
     @flow
     def wrong() -> Votes[Any]:
         return label_by_model(messages(2), labeler, schema=tags)[0]
 
     (problem,) = wrong.plan().problems
-    assert "The schema is of the kind 'multi', but a model votes for a single choice." in str(
-        problem.problem
+    assert (
+        "The schema is of the kind 'ranking', but a model votes for one choice, several, or a"
+        in str(problem.problem)
     )
