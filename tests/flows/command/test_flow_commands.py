@@ -224,6 +224,7 @@ of the log where requests say when they are decided. (default None)
     starts every hour
     starts when headrace.model.approved
     starts when headrace.model.released
+    starts when headrace.outcomes.matured, with endpoints='{{ event.payload.endpoints }}'
     at most 1 at once
 """
 
