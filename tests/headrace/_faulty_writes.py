@@ -118,7 +118,7 @@ def failing(kind: Kind, root: Path, n: int, how: int, number: int) -> tuple[int,
 
 
 def returned_to(handles: int) -> bool:
-    """Return whether as many descriptors are open as before: a thread of Arrow may close one late."""
+    """Return whether as many descriptors are open as before; a thread of Arrow closes late."""
     for _ in range(200):
         if len(os.listdir("/proc/self/fd")) == handles:
             return True
