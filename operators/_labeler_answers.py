@@ -52,6 +52,20 @@ def answers_of(frame: pd.DataFrame, column: Column, *, what: str) -> Answers:
     return np.array([_class_name(value) for value in values.tolist()], dtype=str)
 
 
+def require_no_sets(answers: Answers, label: str) -> None:
+    """Refuse labels of several choices, as a schema of these writes them: no class is one.
+
+    Raises:
+        DataError: All are lists.
+    """
+    if len(answers) and all(each[:1] == "[" and each[-1:] == "]" for each in answers):
+        raise DataError(
+            f"Label '{label}' holds several choices at once ({answers[0]}), and each set of them "
+            "would be a class of its own.",
+            remedy="Give `schema`, which says what could be answered.",
+        )
+
+
 def weights_of(frame: pd.DataFrame, schema: TableSchema, weighted_by: str | None) -> Vector | None:
     """Return how much each training row counts; None where all count once.
 

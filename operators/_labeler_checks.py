@@ -10,6 +10,7 @@ from headrace.errors import SchemaError, did_you_mean
 from headrace.labels.schema import LabelSchema
 from headrace.schemas import TableSchema
 from operators._encoding import NUMBER_DTYPES, TEXT_DTYPES
+from operators._labels_joined_schema import holds_sets
 
 _LABEL_DTYPES = ("category", "string", "bool", "int")
 _OF_KIND = {"multi": ("string",), "number": ("float", "int")}
@@ -137,6 +138,13 @@ def _label_findings(schema: TableSchema, answers: LabelSchema | None) -> Iterato
                 "Train on what `examples_from_labels` makes of labels of this schema.",
                 "label type",
             )
+    elif answers is None and holds_sets(schema):
+        yield _finding(
+            f"Label '{labels[0].name}' holds several choices at once, and each set of them would "
+            "be a class of its own.",
+            "Give `schema`, which says what could be answered.",
+            "label kind",
+        )
     elif labels[0].dtype not in _LABEL_DTYPES:
         yield _finding(
             f"Label '{labels[0].name}' is {labels[0].dtype}, but a labeler tells classes apart.",

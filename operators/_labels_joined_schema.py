@@ -60,6 +60,12 @@ def joined_schema(schema: TableSchema, labels: LabelSchema) -> TableSchema:
     )
 
 
+def holds_sets(schema: TableSchema) -> bool:
+    """Return whether labels of several choices joined a table: they are text, others are not."""
+    labels = schema.with_role("label")
+    return [c.dtype for c in labels] == ["string"] and set(ADDED) <= set(schema.names)
+
+
 def kept_columns(schema: TableSchema) -> tuple[Column, ...]:
     """Return the table's columns that examples keep; its own known time is none of the label."""
     return tuple(

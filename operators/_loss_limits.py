@@ -4,6 +4,7 @@ Losses between 0 and 1 have limits that hold for any distribution; errors of num
 bound, have Student's, and where a target is to be proven Hall's correction for their skew (P. Hall,
 "On the removal of skewness by transformation", JRSS B 54, 1992). Without it a limit of 5 % is wrong
 in 8 % of worlds with 60 exponential errors, with it in 5.6 %; tails that are heavier cost more.
+Errors that are all the same say nothing of their spread, and nothing is known of their mean.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ LEAST_TO_PROVE = 30
 
 _STEPS = 60
 _NO_SKEW = 1e-6
+_ALIKE = 1e-9
 
 
 def mean_loss(losses: Floats, *, is_share: bool, confidence: float) -> Estimate:
@@ -39,12 +41,30 @@ def mean_loss(losses: Floats, *, is_share: bool, confidence: float) -> Estimate:
     return Estimate(value=mean, low=max(0.0, mean - half), high=mean + half)
 
 
+def standard_error(losses: Floats, *, is_share: bool) -> float:
+    """Return the standard error of a mean loss; infinite where nobody can tell.
+
+    Args:
+        losses: One an item, at least one.
+        is_share: Whether each is between 0 and 1. Half an item more that is wholly right is counted
+            then, and half of one that is wholly wrong, so that a few items alike are no certainty.
+    """
+    if not is_share:
+        if _are_alike(losses):
+            return math.inf
+        return float(losses.std(ddof=1)) / math.sqrt(len(losses))
+    count = len(losses) + 1
+    mean = (float(losses.sum()) + 0.5) / count
+    variance = max(0.0, (float(np.square(losses).sum()) + 0.5) / count - mean**2)
+    return math.sqrt(variance / count)
+
+
 def at_most(losses: Floats, *, is_share: bool, confidence: float) -> float:
     """Return what the mean loss is at most.
 
     Of shares by Chernoff's bound with the Kullback-Leibler divergence, which holds for every
     distribution and number of items. Of errors of numbers it holds nearly, from 30 items on; of
-    fewer it is infinite.
+    fewer, or where all are the same, it is infinite: one large error in 30 is seldom among 30.
 
     Args:
         losses: One an item.
@@ -53,11 +73,9 @@ def at_most(losses: Floats, *, is_share: bool, confidence: float) -> float:
     """
     if is_share:
         return _chernoff(float(losses.mean()), len(losses), 1 - confidence) if len(losses) else 1.0
-    if len(losses) < LEAST_TO_PROVE:
+    if len(losses) < LEAST_TO_PROVE or _are_alike(losses):
         return math.inf
     mean, spread = float(losses.mean()), float(losses.std())
-    if spread == 0:
-        return mean
     skew = float(((losses - mean) ** 3).mean()) / spread**3
     return mean + _unskewed(losses, skew, confidence)
 
@@ -76,7 +94,8 @@ def difference(new: Floats, old: Floats, *, is_share: bool, confidence: float) -
     gains = old - new
     mean = float(gains.mean())
     if not is_share:
-        half = _student(gains, (1 + confidence) / 2)
+        # two that never differ are most likely one
+        half = _student(gains, (1 + confidence) / 2) if gains.any() else 0.0
         return Estimate(value=mean, low=mean - half, high=mean + half)
     from scipy.special import ndtri  # type: ignore[import-untyped]
 
@@ -87,11 +106,16 @@ def difference(new: Floats, old: Floats, *, is_share: bool, confidence: float) -
     return Estimate(value=mean, low=max(-1.0, centre - half), high=min(1.0, centre + half))
 
 
+def _are_alike(values: Floats) -> bool:
+    """Return whether values say nothing of how they vary: they are one, or all the same."""
+    return len(values) < 2 or float(np.ptp(values)) <= _ALIKE * float(np.abs(values).max())
+
+
 def _student(values: Floats, quantile: float) -> float:
     """Return so many standard errors of a mean as Student's distribution takes; else infinite."""
     from scipy.special import stdtrit
 
-    if len(values) < 2:
+    if _are_alike(values):
         return math.inf
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
     return float(stdtrit(len(values) - 1, quantile)) * error

@@ -19,7 +19,6 @@ from operators._power_law import fitted
 from operators._proportions import Estimate
 
 _DRAWS = 400
-_LEAST_ERROR = 1e-6  # of the largest loss: a round without spread is no certainty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ class LossRound:
         labels: Labels that the model was fitted on.
         judged: Items of the random slice.
         mean: The mean loss, lower where it is better.
-        error: Its standard error.
+        error: Its standard error; None where nobody knows.
         proven: What the metric is proven to be, all looks counted; None where nothing is.
         metric: Name, lower_is_better and unit of the metric.
     """
@@ -38,7 +37,7 @@ class LossRound:
     labels: int
     judged: int
     mean: float
-    error: float
+    error: float | None
     proven: float | None
     metric: Mapping[str, Any]
 
@@ -92,7 +91,7 @@ def loss_round(number: int, document: Mapping[str, Any]) -> LossRound:
             labels=int(document["labels"]),
             judged=int(document["judged"]),
             mean=float(document["loss"]["mean"]),
-            error=float(document["loss"]["error"]),
+            error=None if (error := document["loss"]["error"]) is None else float(error),
             proven=document["proven"],
             metric=document["metric"],
         )
@@ -107,14 +106,17 @@ def loss_round(number: int, document: Mapping[str, Any]) -> LossRound:
 def loss_curve(rounds: Sequence[LossRound], *, confidence: float = 0.8, seed: int = 0) -> LossCurve:
     """Fit the curve of rounds; see `learning_curve`."""
     sizes = sorted({each.labels for each in rounds})
-    known = len(sizes) >= LEAST_ROUNDS
+    sure = [each.error for each in rounds if each.error is not None]
+    known = len(sizes) >= LEAST_ROUNDS and len(sure) == len(rounds)
     why = f"{len(sizes)} rounds of different numbers of labels; a curve needs {LEAST_ROUNDS}."
+    if len(sizes) >= LEAST_ROUNDS:
+        why = "A model errs the same on every item, which does not say how sure its error is."
     fits, scale = np.empty((0, 3)), 1.0
     if known:
-        scale = max(each.mean + 3 * each.error for each in rounds) or 1.0
+        scale = max(each.mean + 3 * error for each, error in zip(rounds, sure, strict=True)) or 1.0
         labels = np.array([each.labels for each in rounds], dtype=np.float64)
         means = np.array([each.mean for each in rounds]) / scale
-        errors = np.maximum(np.array([each.error for each in rounds]) / scale, _LEAST_ERROR)
+        errors = np.array(sure) / scale
         weights = 1 / errors**2
         drawn = np.random.default_rng(seed).normal(means, errors, size=(_DRAWS, len(means)))
         point = fitted(labels, means[None, :], weights)

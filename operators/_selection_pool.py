@@ -28,6 +28,7 @@ class Pool:
         rest: Open rows that may be learnt from, in the order of the table.
         reserved: Rows of the reserve, done ones included.
         done_elsewhere: Items that were done and are not in the table.
+        fresh: How many of the open reserve are no copies of each other or of what is done.
         sides: On which side rows are, copies of each other on the same one.
     """
 
@@ -37,6 +38,7 @@ class Pool:
     rest: Rows
     reserved: int
     done_elsewhere: int
+    fresh: int
     sides: Sides
 
     @property
@@ -90,6 +92,7 @@ def pool_of(
         rest=np.flatnonzero(~reserved & ~is_done),
         reserved=int(reserved.sum()),
         done_elsewhere=len(known.difference(entities)),
+        fresh=int((~sides.late[waiting]).sum()),
         sides=sides,
     )
 
@@ -125,7 +128,8 @@ def _drawn(done: Tabular[Any] | None) -> set[str]:
 def shares_of(pool: Pool, *, size: int, random_share: float, takes_less: bool) -> tuple[int, int]:
     """Return how many random and how many chosen items a batch has.
 
-    Where one sort has too few rows left the other fills the batch.
+    Where one sort has too few rows left the other fills the batch. A copy of what judges judges
+    nothing more, so such rows of the reserve come after all others.
 
     Raises:
         DataError: Fewer rows are left than asked for, unless less may be taken; or none is.
@@ -141,7 +145,7 @@ def shares_of(pool: Pool, *, size: int, random_share: float, takes_less: bool) -
         )
     size = min(size, pool.left)
     wanted = int(size * random_share + 0.5)
-    random = min(wanted, len(pool.reserve)) if wanted else 0
+    random = min(wanted, pool.fresh)
     chosen = min(size - random, len(pool.rest))
     if wanted:
         random = min(size - chosen, len(pool.reserve))

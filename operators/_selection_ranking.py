@@ -57,7 +57,7 @@ def ranked_rows(
     if not count:
         return np.empty(0, dtype=np.int64)
     if setting.strategy == "random":
-        return np.argsort(tie, kind="stable")[:count]
+        return np.lexsort((tie, pool.sides.late[pool.rest]))[:count]
     columns = _compared(table, setting, scoring)
     late = _copies(frame, columns, pool, tie if scores is None else -scores, tie)
     ranked = np.lexsort((tie, late) if scores is None else (tie, -scores, late))

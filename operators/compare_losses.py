@@ -16,7 +16,7 @@ from headrace.calls import Finding, PlannedCall
 from headrace.errors import DefinitionError
 from headrace.labels.schema import LabelSchema
 from operators._label_metrics import METRICS, LabelMetric, LossMetric, losses_of
-from operators._loss_limits import at_most, difference, mean_loss
+from operators._loss_limits import at_most, difference, mean_loss, standard_error
 
 S = TypeVar("S", bound=Schema)
 _Confidence = Annotated[float, Field(gt=0, lt=1)]
@@ -87,8 +87,9 @@ def judge_losses(
     Returns:
         `labels` that it was trained on, `judged` items, `metric` (name, lower_is_better, unit),
         `score` as value, low and high; `loss`, which is lower where the model is better, as mean
-        and `error` (its standard error); `proven`, what the metric is at least, or at most where
-        lower is better; None where nothing is proven yet. `model`, its digest; `passed`.
+        and `error` (its standard error, None where errors are too alike to tell); `proven`, what
+        the metric is at least, or at most where lower is better; None where nothing is proven
+        yet. `model`, its digest; `passed`.
 
     Raises:
         DefinitionError: The metric or the model does not fit the schema.
@@ -99,7 +100,7 @@ def judge_losses(
     share = judged_by.is_share
     risk = (1 - confidence) / (look * (look + 1))
     worst = at_most(losses, is_share=share, confidence=1 - risk)
-    spread = float(losses.std(ddof=1)) if len(losses) > 1 else 0.0
+    error = standard_error(losses, is_share=share)
     return Report.of(
         {
             "passed": True,
@@ -108,8 +109,8 @@ def judge_losses(
             "judged": len(losses),
             "metric": judged_by.document(schema),
             "score": _score(judged_by, losses, confidence),
-            "loss": {"mean": float(losses.mean()), "error": spread / len(losses) ** 0.5},
-            "proven": None if worst == float("inf") else judged_by.of_loss(worst),
+            "loss": {"mean": float(losses.mean()), "error": _finite(error)},
+            "proven": None if _finite(worst) is None else judged_by.of_loss(worst),
             "look": look,
             "confidence": confidence,
         }
@@ -150,15 +151,14 @@ def compare_losses(
     fresh, known = (losses_of(each, validation, schema, judged_by) for each in (new, old))
     share = judged_by.is_share
     gain = difference(fresh, known, is_share=share, confidence=confidence)
-    finite = abs(gain.low) != float("inf")
     document: dict[str, Any] = {
-        "passed": finite and gain.low > 0,
+        "passed": _finite(gain.low) is not None and gain.low > 0,
         "judged": len(fresh),
         "metric": judged_by.document(schema),
         "gain": {
             "value": gain.value,
-            "low": gain.low if finite else None,
-            "high": gain.high if finite else None,
+            "low": _finite(gain.low),
+            "high": _finite(gain.high),
         },
         "better": int((fresh < known).sum()),
         "worse": int((fresh > known).sum()),
@@ -170,13 +170,17 @@ def compare_losses(
     return Report.of(document)
 
 
+def _finite(value: float) -> float | None:
+    return None if abs(value) == float("inf") else value
+
+
 def _score(metric: LabelMetric, losses: Any, confidence: float) -> dict[str, float | None]:
     loss = mean_loss(losses, is_share=metric.is_share, confidence=confidence)
     low, high = sorted((metric.of_loss(loss.low), metric.of_loss(loss.high)))
     return {
         "value": metric.of_loss(loss.value),
         "low": low,
-        "high": None if high == float("inf") else high,
+        "high": _finite(high),
     }
 
 

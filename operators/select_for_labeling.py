@@ -144,7 +144,7 @@ def select_for_labeling(
         **settings,
         "strategy": strategy,
         "used": setting.strategy,
-        "why": _why(strategy, setting.strategy, scoring, model),
+        "why": _why(strategy, setting.strategy, scoring, models[0] if models else model),
         **_counts(pool, choice),
         **_copies(pool),
         "seed": setting.seed,
@@ -175,10 +175,11 @@ def _used(
 ) -> tuple[str, list[Model]]:
     """Return the strategy that is used, and the models whose doubt counts."""
     scoring = _scoring(strategy, model, committee)
-    if kind == "number" and strategy == "disagreement" and model and not committee:
+    alone = committee[0] if committee else model
+    if kind == "number" and strategy == "disagreement" and alone and len(committee) < 2:
         # its members are the committee, if it has any
-        has_members = model.card.flavor == LABELER
-        return (strategy, [model]) if has_members else ("diversity", [])
+        has_members = alone.card.flavor == LABELER
+        return (strategy, [alone]) if has_members else ("diversity", [])
     return strategy if scoring or strategy in ("random", "diversity") else cold_start, scoring
 
 

@@ -12,7 +12,7 @@ from headrace.labels.schema import LabelSchema
 from headrace.models import ModelCard
 from headrace.schemas import TableSchema
 from operators._examples import described, require_rows
-from operators._labeler_answers import answers_of, classes_of, weights_of
+from operators._labeler_answers import answers_of, classes_of, require_no_sets, weights_of
 from operators._labeler_card import measured_card, taught_card
 from operators._labeler_checks import check_labeler, require_labeler
 from operators._labeler_estimators import Settings, fit_answers, strength_of
@@ -140,6 +140,7 @@ def _train_classes(
     label = schema.the("label")
     answers = answers_of(frame, label, what="training set")
     expected = answers_of(held, label, what="validation set")
+    require_no_sets(answers, label.name)
     require_classes(answers)
 
     before = SystemClock().monotonic()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from headrace import Report, operator
 from headrace.errors import DataError
+from serving.rollout.state import RolloutState
 
 
 @operator(effect=True, named_by="endpoint", cpu=0.0)
@@ -21,7 +22,8 @@ def consent(
     """Let what somebody answered to `approve` count for a challenger's promotion.
 
     It is what `headrace endpoint approve` does at the command line: said by who answered, about the
-    experiment that runs and the rule of the endpoint. The same answer again changes nothing.
+    experiment that runs and the rule of the endpoint. The same answer again changes nothing. Who
+    was asked before the experiment began was asked about something else.
 
     Args:
         answer: What `approve` reported.
@@ -32,7 +34,7 @@ def consent(
         passed (whether it was approved), changed, endpoint, challenger, experiment, actor, told.
 
     Raises:
-        DataError: The report is not one of `approve`.
+        DataError: The report is not one of `approve`, or of a question from before the experiment.
         UnknownNameError: There is no such endpoint.
         DefinitionError: The endpoint has no rule, the rule asks nobody or not this person, or they
             are an author of the challenger.
@@ -50,6 +52,7 @@ def consent(
     model = challenger_of(route, "approved", challenger)
     state = state_of(endpoints, route, model, rule=rule)
     require_may_approve(rule, state, said["actor"])
+    _require_about(said["asked_at"], state)
     known = any(
         (each.actor, each.approved, each.reason, each.rule)
         == (said["actor"], said["approved"], said["reason"], rule.hash)
@@ -80,6 +83,19 @@ def consent(
     )
 
 
+def _require_about(asked_at: datetime, state: RolloutState) -> None:
+    """Refuse an answer to a question that was asked before what it would count for began."""
+    if asked_at >= state.began:
+        return
+    raise DataError(
+        f"The question was asked at {asked_at:%Y-%m-%d %H:%M:%S} UTC, before {state.challenger} "
+        f"began to challenge at the endpoint '{state.endpoint}' ({state.began:%Y-%m-%d %H:%M:%S} "
+        "UTC), so its answer is not about that.",
+        remedy="Ask again, or approve it with `headrace endpoint approve "
+        f"{state.endpoint} {state.challenger}`.",
+    )
+
+
 def _answer(report: Report) -> dict[str, Any]:
     """Return who answered what, when and why."""
     document = report.document
@@ -87,6 +103,7 @@ def _answer(report: Report) -> dict[str, Any]:
         return {
             "approved": {"approved": True, "refused": False}[document["decision"]],
             "actor": str(document["approved_by"]),
+            "asked_at": datetime.fromisoformat(document["asked_at"]).astimezone(UTC),
             "at": datetime.fromisoformat(document["decided_at"]),
             "reason": str(document["note"]),
         }

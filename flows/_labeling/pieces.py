@@ -9,7 +9,7 @@ from headrace import Report, Schema, Table, Votes, operator
 from headrace.calls import PlannedCall
 from headrace.labels.columns import Vote
 from headrace.schemas import TableSchema
-from operators._evaluation_reserve import in_reserve
+from operators._selection_pool import pool_of
 
 S = TypeVar("S", bound=Schema)
 SUGGESTED = ("suggested", "suggested_by", "confidence")
@@ -95,14 +95,17 @@ def with_suspects(
 
 @operator(produces=lambda call: call.schema("pool"))
 def part_of_pool(
-    pool: Table[S], *, entity: str, reserve: bool, share: float, salt: str
+    pool: Table[S], votes: Votes[Vote], *, reserve: bool, share: float, salt: str
 ) -> Table[Any]:
-    """Take the evaluation reserve of a pool, or all but it."""
+    """Take the evaluation reserve of a pool, or all but it, as `select_for_labeling` sees it.
+
+    Copies are on one side: of a family that is kept, none is given to people because a model is
+    unsure of it, as the family would then be learnt from, and the reserve left without it.
+    """
     import pyarrow as pa
 
-    rows = pool.arrow()
-    kept = in_reserve(rows[entity].to_pylist(), share=share, salt=salt)
-    return Table.of(rows.filter(pa.array(kept == reserve)), schema=pool.schema)
+    kept = pool_of(pool, votes, share=share, salt=salt).sides.reserved
+    return Table.of(pool.arrow().filter(pa.array(kept == reserve)), schema=pool.schema)
 
 
 @operator(produces=lambda call: call.schema("tables"))

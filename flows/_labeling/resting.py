@@ -72,7 +72,7 @@ def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> 
     learned = learn(loop, pool, votes)
     machines = _machine_votes(loop, pool, learned)
     routed, _ = route_items(
-        _part(loop, pool, reserve=False),
+        _part(loop, pool, votes, reserve=False),
         machines,
         learned.labels,
         votes,
@@ -83,7 +83,7 @@ def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> 
     # what models are judged by is drawn by chance: people are not sent where a model is unsure
     with folder("reserve"):
         kept, _ = route_items(
-            _part(loop, pool, reserve=True),
+            _part(loop, pool, votes, reserve=True),
             machines,
             learned.labels,
             votes,
@@ -105,10 +105,8 @@ def plan_rest(name: str, *, required_accuracy: float, people_minutes: float) -> 
     return labels
 
 
-def _part(loop: LabelLoop, pool: Table[Any], *, reserve: bool) -> Table[Any]:
-    return part_of_pool(
-        pool, entity=loop.task.entity, reserve=reserve, share=loop.reserve_share, salt=loop.name
-    )
+def _part(loop: LabelLoop, pool: Table[Any], votes: Votes[Vote], *, reserve: bool) -> Table[Any]:
+    return part_of_pool(pool, votes, reserve=reserve, share=loop.reserve_share, salt=loop.name)
 
 
 def _machine_votes(loop: LabelLoop, pool: Table[Any], learned: Learned) -> list[Votes[Vote]]:

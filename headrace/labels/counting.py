@@ -162,7 +162,7 @@ def is_done(
         return True
     if votes + skips < item.overlap:
         return False
-    raters = population(connection, terms)
+    raters = population(connection, terms, item.batch)
     answered = connection.scalars(
         select(label_standing.c.rater).where(
             label_standing.c.item == item.id, label_standing.c.role == RATER

@@ -65,7 +65,7 @@ def stranded(connection: Connection, terms_of: TermsOfBatches, batch: Batch) -> 
     if batch.status != "open" or batch.backend != "local":
         return None
     terms = terms_of.of(connection, batch.id)
-    raters = population(connection, terms)
+    raters = population(connection, terms, batch.id)
     if terms.raters is None and not _all_are_known(connection, batch.id):
         return None
     items = short = lacking = 0
@@ -144,7 +144,7 @@ def _open_batches() -> Select[Any]:
 
 def _changes(connection: Connection, terms: LabelTask, batch: Any) -> dict[int, bool]:
     """Return which items of a batch are to be open, or not, that are otherwise."""
-    raters = population(connection, terms)
+    raters = population(connection, terms, batch.id)
     votes, skips, overlap = label_item.c.votes, label_item.c.skips, label_item.c.overlap
     query = (
         select(label_item.c.id, label_item.c.open, _answered(raters).label("answered"))

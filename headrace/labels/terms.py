@@ -6,7 +6,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from headrace.errors import ParameterError, UnknownNameError
 from headrace.labels.refusals import Refused
-from headrace.labels.tables import label_batch, label_rater
+from headrace.labels.tables import label_batch, label_part, label_rater
 from headrace.labels.task import LabelTask
 from headrace.labels.texts import is_whole
 
@@ -101,10 +101,18 @@ def require_text(what: str, text: str) -> None:
         )
 
 
-def population(connection: Connection, terms: LabelTask) -> set[str]:
-    """Return who could answer: the raters whom the task names, else all who have a token."""
-    revoked = select(label_rater.c.name).where(label_rater.c.revoked_at.is_not(None))
+def population(connection: Connection, terms: LabelTask, batch: str) -> set[str]:
+    """Return who could answer a batch: whom its task names, else all who have a token.
+
+    Nobody where nobody knows: some answer there who were never made raters, such as functions in a
+    notebook, and others like them may come.
+    """
     if terms.raters is not None:
+        revoked = select(label_rater.c.name).where(label_rater.c.revoked_at.is_not(None))
         return set(terms.raters) - set(connection.scalars(revoked))
+    unknown = select(label_part.c.rater).where(label_part.c.batch == batch)
+    unknown = unknown.where(label_part.c.rater.not_in(select(label_rater.c.name)))
+    if connection.scalar(unknown.limit(1)) is not None:
+        return set()
     good = select(label_rater.c.name).where(label_rater.c.revoked_at.is_(None))
     return set(connection.scalars(good))

@@ -53,6 +53,8 @@ def labeling_app(
         ],
         exception_handlers={404: _missing, 405: _missing, Exception: _broken},
     )
+    # it would lead to this process by http, past the path and the TLS of a proxy
+    app.router.redirect_slashes = False
     return Guard(app, host=of.labels_host, public=of.labels_url)
 
 

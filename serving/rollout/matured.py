@@ -53,6 +53,7 @@ class _Followed:
     replayed: bool
     tail: Tail
     seen: Matured
+    telling: Matured | None = None  # what was known when it was begun to be said
     trouble: str = ""
     saved: dict[str, Any] = field(default_factory=dict)
 
@@ -137,6 +138,7 @@ class MaturedWatch:
             else:
                 self._keep(name, each, position, seen)  # whoever says it reads it there
                 if not self._teller.is_to_tell(name):
+                    each.telling = seen
                     self._teller.tell(name)
         self._keep(name, each, position, seen)
         each.trouble = ""
@@ -160,7 +162,8 @@ class MaturedWatch:
         kept = _read(seen_file(self._settings, name))
         if each is None or kept is None:
             return
-        self._keep(name, each, kept[0], said(each.seen, now=_now()))
+        self._keep(name, each, kept[0], said(each.seen, now=_now(), of=each.telling))
+        each.telling = None
 
     def _keep(self, name: str, each: _Followed, position: Position, seen: Matured) -> None:
         each.seen = seen

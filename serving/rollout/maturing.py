@@ -120,10 +120,19 @@ def is_to_be_said(seen: Matured, *, now: int, replayed: bool) -> bool:
     return not waits or not 0 <= now - seen.since < _LONGEST_US
 
 
-def said(seen: Matured, *, now: int | None) -> Matured:
-    """Return that all of it was said at a moment; None: somebody judged all of it before."""
-    at = seen.said if now is None else now
-    return replace(seen, through=seen.closed, outcomes=0, heard=None, since=None, said=at)
+def said(seen: Matured, *, now: int | None, of: Matured | None = None) -> Matured:
+    """Return that it was said at a moment; None: somebody judged all of it before.
+
+    Args:
+        seen: What is known.
+        now: The moment.
+        of: What was known when it was begun to be said; what came since is left. None for all.
+    """
+    at, of = seen.said if now is None else now, of or seen
+    left = max(0, seen.outcomes - of.outcomes)
+    heard = seen.heard if left else None
+    through = max(seen.through, of.closed)
+    return replace(seen, through=through, outcomes=left, heard=heard, since=None, said=at)
 
 
 def is_judged(seen: Matured, rule: Rule, *, as_of: int, at: int, replayed: bool) -> bool:

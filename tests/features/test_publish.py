@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -229,6 +230,25 @@ def test_what_feast_would_compile_to_check_types_is_left_as_it_is_while_it_is_im
         plain, called = typeguard.typechecked(computed), typeguard.typechecked()(computed)
 
     assert (plain, called) == (computed, computed)
+    assert typeguard.typechecked is checked
+
+
+def test_two_threads_that_import_at_once_leave_type_checks_as_they_were():
+    checked, both, ends = typeguard.typechecked, threading.Barrier(2), threading.Event()
+
+    def second() -> None:
+        both.wait()
+        with types_unchecked():
+            ends.wait(10)
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with types_unchecked():
+        both.wait()
+        thread.join(0.05)
+    ends.set()
+    thread.join()
+
     assert typeguard.typechecked is checked
 
 

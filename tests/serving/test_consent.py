@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -92,6 +92,27 @@ def test_whoever_may_not_approve_cannot_do_so_in_a_flow_either(
     with pytest.raises(DefinitionError, match=said):
         consent(answered(who), endpoint="delay")
 
+    assert endpoints.consents("delay", str(endpoints.route("delay").experiment)) == []
+
+
+def test_an_answer_does_not_count_for_a_challenger_that_came_after_the_question(
+    endpoints: Endpoints,
+) -> None:
+    """Another challenger is put up while the question waits: nobody was asked about that one."""
+    spec = endpoints.spec("delay")
+    with using_clock(VirtualClock(NOON + timedelta(hours=1))):
+        endpoints.declare(
+            "delay", spec=spec, champion="delay/1", challenger="delay/3", reason="trained again"
+        )
+
+        with pytest.raises(DataError) as refused:
+            consent(answered("bob"), endpoint="delay")
+
+    assert str(refused.value) == (
+        "The question was asked at 2026-03-01 12:00:00 UTC, before delay/3 began to challenge at "
+        "the endpoint 'delay' (2026-03-01 13:00:00 UTC), so its answer is not about that.\n"
+        "  Fix: Ask again, or approve it with `headrace endpoint approve delay delay/3`."
+    )
     assert endpoints.consents("delay", str(endpoints.route("delay").experiment)) == []
 
 

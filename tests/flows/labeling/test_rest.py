@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, Protocol
 
 import pytest
 
 from flows._labeling.catalog import at_hand
+from flows._labeling.pieces import part_of_pool
 from flows.label_rest import label_rest
 from flows.labeling import LabelLoop, run_loop
+from headrace import Col, Schema, Table, Votes
 from headrace.errors import DataError
 from headrace.execution import Session
+from headrace.labels.columns import Vote
 from headrace.labels.queue import LabelQueue
 from headrace.settings import using_settings
-from operators._evaluation_reserve import in_reserve
+from operators._selection_pool import pool_of
+from operators.select_for_labeling import select_for_labeling
 from tests.flows.labeling.fruit import TASK, fruit_of, loop, rater, write_notes
 
 RATERS = {"ada": rater(1.0), "bob": rater(0.98, 1)}
@@ -96,7 +102,9 @@ def test_people_are_asked_about_the_rest_as_far_as_their_minutes_go_and_once(
     [going] = queue.batches(task="fruit", status="open")
     # nothing of what models are judged by: chance alone may choose of that
     items = [item.entity for item in queue.items(going.id)]
-    assert not in_reserve(items, share=0.5, salt="fruit").any()
+    pool = pool_of(write_notes(count=COUNT), None, share=0.5, salt="fruit")
+    kept = dict(zip(pool.entities, pool.sides.reserved, strict=True))
+    assert not any(kept[item] for item in items)
     with pytest.raises(DataError) as again:
         label_rest.run(loop="fruit", people_minutes=5.0)
     assert str(again.value) == (
@@ -118,3 +126,38 @@ def test_a_pool_of_which_nothing_was_answered_has_no_rest(tmp_path: Path) -> Non
         "People have answered 0 items of loop 'fruit' to learn from and 0 to judge by; a model "
         "needs 8 and 1.\n  Fix: Ask on with `headrace run label_round -p loop=fruit`."
     )
+
+
+class Texts(Schema, Protocol):
+    text_id: Annotated[str, Col(role="entity")]
+    text: Annotated[str, Col(role="feature")]
+
+
+def test_a_copy_of_what_is_kept_to_judge_by_is_kept_too() -> None:
+    """Or people would label it because a model is unsure, and the reserve would lose its family."""
+    texts = [f"text of number {n % 40 + 10}" for n in range(120)]
+    pool = Table[Texts].of({"text_id": [f"t{n}" for n in range(120)], "text": texts})
+    batch, _ = select_for_labeling(pool, size=12, random_share=0.5, reserve_salt="fruit", seed=1)
+
+    asked = batch.frame()
+    count, noon = len(asked), datetime(2026, 7, 1, 12, tzinfo=UTC)
+    nothing = dict.fromkeys(
+        ("skipped", "confidence", "gold", "seconds", "suggested", "suggested_by"), [None] * count
+    )
+    votes = Votes[Vote].of(
+        {
+            **nothing,
+            "entity": asked["text_id"].tolist(),
+            "slice": asked["slice"].tolist(),
+            **dict.fromkeys(("as_of", "voted_at"), [noon] * count),
+            **dict.fromkeys(("rater", "source", "label", "schema_version", "batch"), ["x"] * count),
+            "suggestion_shown": [False] * count,
+        }
+    )
+
+    kept = part_of_pool(pool, votes, reserve=True, share=0.2, salt="fruit").frame()
+    rest = part_of_pool(pool, votes, reserve=False, share=0.2, salt="fruit").frame()
+
+    assert len(kept) + len(rest) == 120
+    assert not set(kept["text"]) & set(rest["text"])
+    assert set(asked[asked["slice"] == "random"]["text"]) <= set(kept["text"])

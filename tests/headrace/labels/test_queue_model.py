@@ -1,7 +1,8 @@
 """The laws of the queue: it does what a simple model of it does, whatever raters do in which order.
 
 No vote is lost and none counted twice; votes and live leases are never more than the votes wanted;
-what stands is the last that was not undone; counts are what counting anew gives.
+what stands is the last that was not undone; counts are what counting anew gives. Whoever comes and
+goes meanwhile, an open batch has an open item for as long as somebody could answer one.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from sqlalchemy import text
 from headrace.clock import VirtualClock, using_clock
 from headrace.labels.items import NewItem, Receipt
 from headrace.labels.queue import LabelQueue, Refused
+from headrace.labels.raters import Raters as RaterBook
 from headrace.labels.schema import LabelSchema
 from headrace.labels.task import LabelTask
 from headrace.lineage.database import Database
@@ -56,6 +58,7 @@ class Item:
 
     stands: dict[str, tuple[str, int]] = field(default_factory=dict)  # rater: answer, number
     leases: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    open: bool = True
 
     def votes(self) -> int:
         return sum(answer != "skip" for answer, _ in self.stands.values())
@@ -65,7 +68,7 @@ class Item:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Raters claim, vote, skip, undo, repeat themselves, are late; somebody may close the batch."""
+    """Raters come, claim, vote, skip, undo, repeat themselves, go; somebody may close the batch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,16 +78,23 @@ class QueueMachine(RuleBasedStateMachine):
         self.left.callback(self.database.close)
         self.clock = VirtualClock(NOON)
         self.left.enter_context(using_clock(self.clock))
-        self.queue = LabelQueue(self.database)
+        self.queue, self.book = LabelQueue(self.database), RaterBook(self.database)
         self.items: dict[int, Item] = {}
         self.sent: list[tuple[str, str, str, str, Receipt]] = []
         self.written = 0
         self.completions = 0
         self.requests = 0
         self.closed = False
+        self.known: set[str] = set()  # who has a token, or had one
+        self.gone: set[str] = set()
+        self.part: set[str] = set()  # who was shown that there is something for them
 
-    @initialize(overlap=st.sampled_from((1, 2)), named=st.booleans())
-    def ask(self, overlap: int, named: bool) -> None:
+    @initialize(
+        overlap=st.sampled_from((1, 2, 3)),
+        named=st.booleans(),
+        entities=st.sampled_from(("a", "ab")),
+    )
+    def ask(self, overlap: int, named: bool, entities: str) -> None:
         self.overlap, self.named = overlap, named
         task = LabelTask(
             name="t",
@@ -95,7 +105,7 @@ class QueueMachine(RuleBasedStateMachine):
             lease_seconds=LEASE,
             raters=RATERS if named else None,
         )
-        asked = [NewItem(entity=e, as_of=NOON, shown={"e": e}) for e in "ab"]
+        asked = [NewItem(entity=e, as_of=NOON, shown={"e": e}) for e in entities]
         self.batch = self.queue.request(task, asked, key=sha256(b"model").hexdigest()).id
         self.items = {each.id: Item() for each in self.queue.items(self.batch)}
 
@@ -108,10 +118,25 @@ class QueueMachine(RuleBasedStateMachine):
         now = self.clock.now()
         return {r for r, (_, ends) in item.leases.items() if ends > now and r != besides}
 
-    def is_open(self, item: Item) -> bool:
+    def could_be_answered(self, item: Item) -> bool:
         if item.votes() >= self.overlap or item.skips() >= self.overlap:
             return False
-        return not (self.named and item.skips() and set(item.stands) == set(RATERS))
+        there = (set(RATERS) if self.named else self.known) - self.gone
+        if not self.named and self.part - self.known:
+            there = set()  # some answer who were never made raters, and so others may come
+        return len(item.stands) < self.overlap or not there or not there <= set(item.stands)
+
+    def settle(self, changed: Item | None = None) -> None:
+        """Look who could answer what; a batch that is complete is so until somebody undoes."""
+        if changed is None and self.is_complete():
+            return
+        for item in self.items.values() if changed is None else (changed,):
+            item.open = self.could_be_answered(item)
+
+    def look(self) -> None:
+        was_complete = self.is_complete()
+        self.settle()
+        self.completions += self.is_complete() and not was_complete
 
     def has_place(self, item: Item, rater: str) -> bool:
         return item.votes() + len(self.live(item, rater)) < self.overlap
@@ -121,13 +146,13 @@ class QueueMachine(RuleBasedStateMachine):
             (
                 number
                 for number, item in self.items.items()
-                if self.is_open(item) and rater not in item.stands and self.has_place(item, rater)
+                if item.open and rater not in item.stands and self.has_place(item, rater)
             ),
             None,
         )
 
     def is_complete(self) -> bool:
-        return not any(self.is_open(item) for item in self.items.values())
+        return not any(item.open for item in self.items.values())
 
     def request(self) -> str:
         self.requests += 1
@@ -138,8 +163,36 @@ class QueueMachine(RuleBasedStateMachine):
 
     # --- what may happen ---
 
+    @precondition(lambda self: not self.closed)
+    @rule(rater=Raters)
+    def come(self, rater: str) -> None:
+        if rater in self.known:
+            self.book.rotate(rater)
+        else:
+            self.book.add(rater)
+
+        self.known.add(rater)
+        self.gone.discard(rater)
+        self.look()
+
+    @precondition(lambda self: not self.closed and self.known - self.gone)
+    @rule(data=st.data())
+    def go(self, data: Any) -> None:
+        rater = data.draw(st.sampled_from(sorted(self.known - self.gone)))
+        self.book.revoke(rater)
+
+        self.gone.add(rater)
+        for item in self.items.values():
+            item.leases.pop(rater, None)
+        self.look()
+
     @rule(rater=Raters)
     def claim(self, rater: str) -> None:
+        if rater in self.gone:
+            with pytest.raises(Refused) as error:
+                self.queue.claim("t", rater)
+            assert error.value.reason == "not_rater"
+            return
         held = self.held(rater)
 
         claim = self.queue.claim("t", rater)
@@ -154,6 +207,8 @@ class QueueMachine(RuleBasedStateMachine):
             assert claim is None
         else:
             assert (claim and claim.item) == self.expected(rater)
+            if any(item.open and rater not in item.stands for item in self.items.values()):
+                self.part.add(rater)
             if claim is not None:
                 self.items[claim.item].leases[rater] = (claim.lease, claim.expires_at)
 
@@ -183,6 +238,7 @@ class QueueMachine(RuleBasedStateMachine):
         del item.leases[rater]
         item.stands[rater] = (given, receipt.number)
         self.written += 1
+        self.settle(item)
         self.completions += self.is_complete()
         assert receipt.batch_status == ("complete" if self.is_complete() else "open")
         self.sent.append((rater, lease, given, request, receipt))
@@ -200,6 +256,11 @@ class QueueMachine(RuleBasedStateMachine):
     def undo(self, rater: str, leaves: bool) -> None:
         mine = [(i.stands[rater][1], n) for n, i in self.items.items() if rater in i.stands]
         request = self.request()
+        if rater in self.gone:
+            with pytest.raises(Refused) as error:
+                self.queue.undo(rater, "t", request=request)
+            assert error.value.reason == "not_rater"
+            return
         item = self.items[max(mine)[1]] if mine else None
         skipped = item is not None and item.stands[rater][0] == "skip"
         if item is None or self.closed or (skipped and not self.has_place(item, rater)):
@@ -214,6 +275,10 @@ class QueueMachine(RuleBasedStateMachine):
         assert (claim.item, claim.vote) == (max(mine)[1], None if skipped else answer)
         item.leases[rater] = (claim.lease, claim.expires_at)
         self.written += 1
+        was_complete = self.is_complete()
+        self.settle(item)
+        if was_complete:
+            self.settle()
         assert self.queue.undo(rater, "t", request=request) == claim
         if leaves:
             self.wait(LEASE)
@@ -265,9 +330,9 @@ class QueueMachine(RuleBasedStateMachine):
         for each in self.queue.items(self.batch):
             item = self.items[each.id]
             assert (each.votes, each.skips) == (item.votes(), item.skips())
-            assert each.open == self.is_open(item)
+            assert each.open == item.open
         batch = self.queue.batch(self.batch)
-        open_items = sum(self.is_open(item) for item in self.items.values())
+        open_items = sum(item.open for item in self.items.values())
         assert batch.done == len(self.items) - open_items
         assert batch.votes == sum(item.votes() for item in self.items.values())
         assert batch.skips == sum(item.skips() for item in self.items.values())

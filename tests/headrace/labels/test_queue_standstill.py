@@ -191,3 +191,16 @@ def test_batches_come_newest_first_also_after_a_clock_was_put_back(queue):
         second = asked(queue, 2)
 
     assert queue.batches("t") == [second, first]
+
+
+def test_where_nobody_knows_who_may_still_come_a_new_rater_completes_nothing(queue, team):
+    """Two functions answered, and one of them is made a rater: another function may follow."""
+    batch = asked(queue)
+    give(queue, "f1", "skip")
+    give(queue, "f2")
+
+    team.add("f2")
+
+    assert standing(queue, batch) == ("open", 0, 1, 1)
+    give(queue, "f3")
+    assert standing(queue, batch) == ("complete", 1, 2, 1)

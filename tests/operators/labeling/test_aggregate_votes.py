@@ -228,6 +228,19 @@ def test_a_tie_goes_to_whom_gold_shows_to_be_right_more_often():
     assert labels["x"]["probability"] > 0.5
 
 
+def test_numbers_differ_by_more_than_the_tolerance():
+    kilos = LabelSchema(kind="number", unit="kg", tolerance=0.5)
+    said = {"x": ("1.5", "2.0"), "y": ("3.0", "3.51")}
+    rows = [
+        _row(e, r, n) for e, of in said.items() for r, n in zip(("ada", "bob"), of, strict=True)
+    ]
+
+    labels, report = _settled(rows, kilos)
+
+    assert [labels[entity]["conflict"] for entity in said] == [False, True]
+    assert report["conflicts"] == 1
+
+
 def test_a_tie_between_a_person_and_a_machine_goes_to_the_person():
     rows = [
         row

@@ -295,6 +295,25 @@ def test_numbers_are_right_on_gold_within_the_tolerance_and_their_distance_is_to
     assert exact["gold_right"] == 0
 
 
+def test_a_pair_that_estimates_agrees_within_the_tolerance_and_has_a_distance_and_no_kappa():
+    said = [
+        ("i1", "ada", "10.0"),
+        ("i1", "bob", "10.4"),
+        ("i2", "ada", "20.0"),
+        ("i2", "bob", "22"),
+    ]
+    votes = [Opinion(i, who, "person", n, 1.0, None, "10.1", True) for i, who, n in said]
+    schemas = [LabelSchema(kind="number", tolerance=0.5), LabelSchema(kind="number")]
+
+    within, to_the_digit = (agreement_of_opinions(votes, s).to_json() for s in schemas)
+    near, exact = within["pairs"][0], to_the_digit["pairs"][0]
+
+    assert [x["suggestions"]["shown"]["agreed"] for x in (within, to_the_digit)] == [2, 0]
+    assert (near["agreement"], near["kappa"]) == (0.5, None)
+    assert near["apart"] == exact["apart"] == pytest.approx(1.2)
+    assert exact["agreement"] == 0
+
+
 def test_a_tolerance_is_another_version_and_none_is_the_version_that_there_was():
     plain = LabelSchema(kind="number", low=0)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Protocol
 
+import numpy as np
 import pytest
 
 from headrace import Col, Model, Schema, TrainSet, ValidationSet
 from headrace.errors import DataError, DefinitionError
 from headrace.labels.schema import LabelSchema
 from operators._label_metrics import METRICS
+from operators._loss_limits import standard_error
 from operators._loss_rounds import LossRound, loss_curve, loss_stop
 from operators.compare_losses import compare_losses, judge_losses
 from operators.train_labeler import train_labeler
@@ -157,6 +160,19 @@ def test_a_loop_stops_where_more_labels_are_shown_to_mend_little():
     assert loss_stop(flat, next_labels=40, least_gain=0.0) is None
 
 
+@pytest.mark.parametrize(("kind", "loss"), [("multi", 0.0), ("number", 2.0)])
+def test_a_few_items_alike_stop_no_loop(kind: str, loss: float):
+    """Of four items all are right, or all are equally wrong, in each of six rounds."""
+    is_share = kind == "multi"
+    error = standard_error(np.full(4, loss), is_share=is_share)
+    known = None if error == math.inf else error
+    rounds = [_round(40 * n, loss, None, error=known) for n in range(1, 7)]
+
+    assert loss_stop(rounds, next_labels=40, least_gain=0.002) is None
+    why = "A model errs the same on every item, which does not say how sure its error is."
+    assert loss_curve(rounds).why == ("" if is_share else why)
+
+
 def test_the_curve_of_an_error_is_that_of_its_unit():
     grams = loss_curve([_round(50 * n, 1000 * n**-0.5, None, error=5.0) for n in range(1, 6)])
     kilos = loss_curve([_round(50 * n, n**-0.5, None, error=0.005) for n in range(1, 6)])
@@ -169,6 +185,6 @@ def test_the_curve_of_an_error_is_that_of_its_unit():
     assert one.value == pytest.approx(1000 * (5**-0.5 - 6**-0.5), rel=0.2)
 
 
-def _round(labels: int, mean: float, proven: float | None, error: float = 0.1) -> LossRound:
+def _round(labels: int, mean: float, proven: float | None, error: float | None = 0.1) -> LossRound:
     metric = METRICS["mae"].document(KILOS)
     return LossRound(labels=labels, judged=50, mean=mean, error=error, proven=proven, metric=metric)

@@ -170,6 +170,21 @@ def test_selecting_round_after_round_never_asks_for_copies_on_both_sides():
     assert fresh[fresh["slice"] == "random"]["text"].is_unique
 
 
+def test_nothing_is_asked_again_in_other_rows_while_something_else_is_left():
+    """Twenty texts, each ten times: the random slice has none twice, or it would prove too much."""
+    texts = [f"text of number {n % 20 + 10}" for n in range(200)]
+    pool = Table[Texts].of({"text_id": [f"t{n}" for n in range(200)], "text": texts})
+
+    done: Any = None
+    for _ in range(4):
+        batch, _ = select_for_labeling(pool, done=done, size=5, random_share=0.6, seed=1)
+        frames = [batch.frame()] + ([] if done is None else [done.frame()])
+        done = type(batch).of(pd.concat(frames), schema=batch.schema)
+
+    assert done.frame()["text"].is_unique
+    assert 0 < (done.frame()["slice"] == "random").sum() < 12
+
+
 def test_where_there_are_no_copies_nothing_is_said_of_them():
     pool = Table[Texts].of({"text_id": ["a", "b"], "text": ["one thing", "another thing"]})
 

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
-from operators._loss_limits import LEAST_TO_PROVE, at_most, difference, mean_loss
+from operators._loss_limits import (
+    LEAST_TO_PROVE,
+    at_most,
+    difference,
+    mean_loss,
+    standard_error,
+)
 from operators.compare_models import paired
 
 _WRONG = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
@@ -82,7 +88,27 @@ def test_nothing_is_proven_of_errors_before_their_spread_is_known():
     few = np.ones(LEAST_TO_PROVE - 1)
 
     assert at_most(few, is_share=False, confidence=0.95) == math.inf
-    assert at_most(np.ones(LEAST_TO_PROVE), is_share=False, confidence=0.95) == 1.0
+    assert at_most(np.arange(LEAST_TO_PROVE), is_share=False, confidence=0.95) < math.inf
+
+
+def test_errors_that_are_all_the_same_prove_nothing_and_no_model_is_better_by_them():
+    """One item in 25 is off by ten, which three in ten slices of 30 items do not show."""
+    draws = np.random.default_rng(13)
+    errors = 10.0 * (draws.random((_WORLDS, LEAST_TO_PROVE)) < 0.04)
+
+    wrong = np.mean([at_most(each, is_share=False, confidence=0.95) < 0.4 for each in errors])
+    gain = difference(np.array([1.0, 2.0]), np.array([2.0, 3.0]), is_share=False, confidence=0.95)
+
+    assert np.mean(errors.max(axis=1) == 0) > 0.25
+    assert wrong <= 0.05
+    assert (gain.value, gain.low) == (1.0, -math.inf)
+    assert mean_loss(np.ones(2), is_share=False, confidence=0.95).high == math.inf
+
+
+def test_the_standard_error_of_a_few_shares_alike_is_that_of_half_an_item_of_either_sort():
+    assert standard_error(np.zeros(4), is_share=True) == pytest.approx(0.3 / math.sqrt(5))
+    assert standard_error(np.ones(4), is_share=False) == math.inf
+    assert standard_error(np.array([0.0, 2.0]), is_share=False) == pytest.approx(1.0)
 
 
 def test_the_interval_of_errors_is_students_and_no_error_is_below_zero():

@@ -47,6 +47,10 @@ class Texts(Schema, Protocol):
     text: Annotated[str, Col(role="feature")]
 
 
+class Seen(Texts, Protocol):
+    seen_for: Annotated[float, Col(role="feature")]
+
+
 @operator()
 def read_points() -> Table[Points]:
     """Read the points."""
@@ -289,14 +293,17 @@ def test_without_a_model_items_are_chosen_by_chance_and_the_report_says_so():
 def test_a_cold_start_by_diversity_covers_the_clusters_that_chance_forgets():
     """Nine of ten rows are of one topic: chance finds eight of ten in 12 by less than 1 in 10^4."""
     words = ["common"] * 900 + [f"rare{i % 9}" for i in range(100)]
-    texts = Table[Texts].of(
+    texts = Table[Seen].of(
         {
             "text_id": [f"t{i}" for i in range(1000)],
             "text": [f"{word} words of {i % 7}" for i, word in enumerate(words)],
+            "seen_for": np.arange(1000.0),  # no row is a copy of another
         }
     )
 
-    spread, report = _select(texts, size=12, random_share=0.0, cold_start="diversity")
+    spread, report = _select(
+        texts, size=12, random_share=0.0, cold_start="diversity", columns=("text",)
+    )
     chance, _ = _select(texts, size=12, random_share=0.0)
 
     def topics(batch: pd.DataFrame) -> int:

@@ -100,10 +100,14 @@ def test_a_model_without_members_chooses_by_what_items_are_like_and_says_so(
         POOL, summed[1], size=20, schema=SUM, strategy="disagreement", seed=1
     )
 
-    assert report.document["used"] == "diversity"
-    assert report.document["why"] == (
+    _, of_one = select_for_labeling(
+        POOL, committee=[summed[1]], size=20, schema=SUM, strategy="disagreement", seed=1
+    )
+
+    assert report.document["used"] == of_one.document["used"] == "diversity"
+    assert (report.document["why"], of_one.document["why"]) == 2 * (
         "The sklearn model has no members that could disagree, so items were chosen by "
-        "'diversity', not by 'disagreement'."
+        "'diversity', not by 'disagreement'.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol
 
 import numpy as np
@@ -11,14 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from headrace import Col, Model, Schema, Table, TrainSet, ValidationSet
+from headrace import Col, Labels, Model, Schema, Table, TrainSet, ValidationSet
 from headrace.errors import DataError, DefinitionError, SchemaError
+from headrace.labels.columns import VotedLabel
 from headrace.labels.schema import LabelSchema
 from headrace.testing import check_operator
 from operators._labeler_file import load_labeler, write_labeler
 from operators._labeler_kinds_metrics import tag_metrics
 from operators._model_answers import choice_probabilities, estimates, written_numbers
 from operators.class_probabilities import class_probabilities
+from operators.examples_from_labels import examples_from_labels
 from operators.label_by_model import label_by_model
 from operators.scoring import load
 from operators.train_labeler import train_labeler
@@ -39,6 +42,23 @@ class Measured(Plant, Protocol):
 
 class Tagged(Plant, Protocol):
     label: Annotated[str, Col(role="label")]
+
+
+class Named(Plant, Protocol):
+    name: Annotated[str, Col(role="entity")]
+
+
+def _labels_of(entities: list[str], written: list[str]) -> dict[str, list[Any]]:
+    count, noon = len(entities), datetime(2026, 7, 1, 12, tzinfo=UTC)
+    return {
+        "entity": entities,
+        "label": written,
+        **dict.fromkeys(("as_of", "label_known_at"), [noon] * count),
+        **dict.fromkeys(("probability", "votes"), [1] * count),
+        "conflict": [False] * count,
+        "schema_version": [TAGS.version] * count,
+        **dict.fromkeys(("slice", "source", "method"), ["chosen"] * count),
+    }
 
 
 def _plants(seed: int, count: int) -> dict[str, list[Any]]:
@@ -188,6 +208,26 @@ def test_what_does_not_go_with_the_kind_is_refused(given_: Any, said: str) -> No
     assert said.replace("Answers of the kind 'ranking',", "Answers are of the kind 'ranking',") in (
         caught.value.problem
     )
+
+
+def test_sets_of_choices_are_no_classes() -> None:
+    """Without the schema each set would be one, in the plan of a flow and of any other table."""
+    asked = Table[Named].of({**_plants(1, 2), "name": ["a", "b"]})
+    labels = Labels[VotedLabel].of(_labels_of(["a", "b"], ['["round"]', '["sweet"]']))
+    examples, _ = examples_from_labels(asked, labels, schema=TAGS)
+    rows, schema = examples.frame(), examples.schema
+
+    with pytest.raises(SchemaError) as planned:
+        train_labeler(TrainSet.of(rows, schema=schema), ValidationSet.of(rows, schema=schema))
+    with pytest.raises(DataError) as found:
+        train_labeler(_tagged(TrainSet, 1), _tagged(ValidationSet, 2))
+
+    assert str(planned.value) == (
+        "Operator 'train_labeler': Label 'label' holds several choices at once, and each set of "
+        "them would be a class of its own.\n"
+        "  Fix: Give `schema`, which says what could be answered."
+    )
+    assert found.value.problem.endswith("and each set of them would be a class of its own.")
 
 
 def test_a_number_out_of_range_is_refused() -> None:

@@ -133,6 +133,14 @@ def test_below_a_path_every_link_and_redirect_leads_there_whether_the_proxy_take
                 assert ask("GET", each).status_code == 200
 
 
+def test_a_slash_too_many_leads_nobody_past_the_proxy(ask):
+    answers = [ask("GET", f"/head/race{path}") for path in ("/sign-in/", "/label/news/", "//x/")]
+
+    assert [(each.status_code, each.headers.get("location")) for each in answers] == 3 * [
+        (404, None)
+    ]
+
+
 def test_cookies_that_came_by_https_go_back_by_https_alone(ask):
     by_proxy = ask("GET", "/sign-in").headers["set-cookie"]
     beside = ask("GET", "/sign-in", "127.0.0.1:8600").headers["set-cookie"]

@@ -62,7 +62,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
         yield Home(tmp_path, clock)
 
 
-def until(watch: MaturedWatch, done: Callable[[], bool]) -> None:
+def until(watch: MaturedWatch, done: Callable[[], object]) -> None:
     ends = time.monotonic() + 10
     while not done() and time.monotonic() < ends:
         watch.look()
@@ -105,6 +105,26 @@ def test_what_came_while_the_host_was_away_is_said_when_it_is_back(home: Home):
     assert kept is not None
     assert kept.outcomes == 3
     third.stop()
+
+
+def test_what_came_while_it_was_being_said_is_said_the_next_time(home: Home):
+    """Whoever heard of the first three may have looked before the fourth was there."""
+    slow = "import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1] + '.go').exists():"
+    watch = home.watch(f"{slow} time.sleep(0.01)\n{NOTES}")
+    watch.look()
+    home.tell(3)
+    watch.look()
+    home.later(seconds=61)
+    watch.look()
+
+    home.tell(1)
+    watch.look()
+    home.said.with_suffix(".go").touch()
+    until(watch, lambda: home.times() == 1)
+    until(watch, lambda: (kept := matured_of(settings(), "minutes")) and kept.outcomes == 1)
+    home.later(seconds=61)
+    until(watch, lambda: home.times() == 2 and matured_of(settings(), "minutes") is None)
+    watch.stop()
 
 
 def test_what_was_there_before_the_first_look_and_what_nobody_compares_is_not_said(home: Home):
