@@ -61,8 +61,10 @@ class Pair:
         a: One rater.
         b: The other.
         items: Items that both answered.
-        agreement: The share of them with the same answer.
-        kappa: Cohen's kappa; None where both gave one and the same answer only.
+        agreement: The share of them with the same answer; of numbers, with answers at most the
+            schema's tolerance apart.
+        kappa: Cohen's kappa; None of numbers, and where both gave one and the same answer only.
+        apart: Of numbers: how far answers are apart, on average; else None.
     """
 
     a: str
@@ -70,6 +72,7 @@ class Pair:
     items: int
     agreement: float
     kappa: float | None
+    apart: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +112,7 @@ class Shown:
 
     Args:
         votes: How many there are.
-        agreed: How many of them are what was suggested.
+        agreed: How many of them are what was suggested; numbers, within the tolerance.
         share: That, as a share; None of nothing.
         low: Lower end of its 95 % interval.
         high: Upper end.
@@ -170,8 +173,8 @@ class Agreement:
         """Return it as JSON-like data."""
         document = asdict(self)
         return document | {
-            "pairs": list(document["pairs"]),
-            "raters": [_told(each) for each in document["raters"]],
+            "pairs": [_told(each, "apart") for each in document["pairs"]],
+            "raters": [_told(each, "gold_error") for each in document["raters"]],
         }
 
 
@@ -195,7 +198,7 @@ def agreement_of_opinions(votes: Sequence[Opinion], schema: LabelSchema) -> Agre
     records = _records(votes, answers, schema)
     by_crowd = [vote for vote in answers if vote.source != "adjudicator"]
     entities = _codes([vote.entity for vote in by_crowd])
-    pairs, left_out = _pairs(by_crowd, entities)
+    pairs, left_out = _pairs(by_crowd, entities, schema)
     return Agreement(
         items=len({vote.entity for vote in answers}),
         raters_count=len(records),
@@ -204,7 +207,7 @@ def agreement_of_opinions(votes: Sequence[Opinion], schema: LabelSchema) -> Agre
         pairs=pairs,
         pairs_left_out=left_out,
         raters=records,
-        suggestions=_suggestions(answers),
+        suggestions=_suggestions(answers, schema),
     )
 
 
@@ -224,9 +227,8 @@ def _codes(names: Sequence[str]) -> Integers:
 
 def _alpha(answers: Sequence[Opinion], entities: Integers, schema: LabelSchema) -> Alpha:
     labels = [str(vote.label) for vote in answers]
-    metric = _METRICS[schema.kind]
-    if schema.kind == "number":
-        numbers: Floats = np.array([schema.value(label) for label in labels], dtype=np.float64)
+    metric, numbers = _METRICS[schema.kind], _numbers(labels, schema)
+    if numbers is not None:
         return alpha_with_interval(entities, numbers, metric=metric)
     if schema.kind in ("single", "span"):
         return alpha_with_interval(entities, _codes(labels).astype(np.float64), metric=metric)
@@ -238,6 +240,13 @@ def _alpha(answers: Sequence[Opinion], entities: Integers, schema: LabelSchema) 
     return alpha_with_interval(units, wide.ravel(), metric=metric, item=items)
 
 
+def _numbers(labels: Sequence[str], schema: LabelSchema) -> Floats | None:
+    """Return what numbers say; None of other kinds."""
+    if schema.kind != "number":
+        return None
+    return np.array([schema.value(label) for label in labels], dtype=np.float64)
+
+
 def _per_choice(labels: Sequence[str], schema: LabelSchema) -> Floats:
     wide = np.zeros((len(labels), len(schema.choices)))
     read = {label: schema.value(label) for label in set(labels)}
@@ -247,12 +256,15 @@ def _per_choice(labels: Sequence[str], schema: LabelSchema) -> Floats:
     return wide
 
 
-def _pairs(answers: Sequence[Opinion], entities: Integers) -> tuple[tuple[Pair, ...], int]:
+def _pairs(
+    answers: Sequence[Opinion], entities: Integers, schema: LabelSchema
+) -> tuple[tuple[Pair, ...], int]:
     raters = _codes([vote.rater for vote in answers])
     names = list(dict.fromkeys(vote.rater for vote in answers))
     if len(names) < 2:
         return (), 0
-    label_codes = _codes([str(vote.label) for vote in answers])
+    labels = [str(vote.label) for vote in answers]
+    label_codes, numbers = _codes(labels), _numbers(list(dict.fromkeys(labels)), schema)
     counts = np.bincount(raters, minlength=len(names))
     busiest = sorted(range(len(names)), key=lambda at: (-counts[at], names[at]))[:_MOST_IN_PAIRS]
     busiest.sort(key=lambda at: names[at])
@@ -265,25 +277,37 @@ def _pairs(answers: Sequence[Opinion], entities: Integers) -> tuple[tuple[Pair, 
         for other in range(row + 1, len(busiest)):
             both = (said[row] >= 0) & (said[other] >= 0)
             if both.any():
+                of = names[at], names[busiest[other]]
                 one, two = said[row, both], said[other, both]
-                found.append(_pair(names[at], names[busiest[other]], one, two))
+                found.append(
+                    _pair(of, one, two)
+                    if numbers is None
+                    else _pair_of_numbers(of, numbers[one], numbers[two], schema)
+                )
     found.sort(key=lambda pair: (-pair.items, pair.a, pair.b))
     total, listed = len(names) * (len(names) - 1), len(busiest) * (len(busiest) - 1)
     return tuple(found), (total - listed) // 2
 
 
-def _pair(a: str, b: str, one: Integers, two: Integers) -> Pair:
+def _pair_of_numbers(of: tuple[str, str], one: Floats, two: Floats, schema: LabelSchema) -> Pair:
+    far = np.abs(one - two)  # hardly two estimates are equal, however good they are
+    near = float(np.mean([schema.is_near(float(each)) for each in far]))
+    apart = float(far.mean())
+    return Pair(a=of[0], b=of[1], items=len(far), agreement=near, kappa=None, apart=apart)
+
+
+def _pair(of: tuple[str, str], one: Integers, two: Integers) -> Pair:
     agreement = float((one == two).mean())
     width = int(max(one.max(), two.max())) + 1
     shares = [np.bincount(each, minlength=width) / len(each) for each in (one, two)]
     by_chance = float(shares[0] @ shares[1])
     kappa = None if by_chance >= 1 - 1e-12 else (agreement - by_chance) / (1 - by_chance)
-    return Pair(a=a, b=b, items=len(one), agreement=agreement, kappa=kappa)
+    return Pair(a=of[0], b=of[1], items=len(one), agreement=agreement, kappa=kappa)
 
 
-def _told(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a rater's record without what only numbers have."""
-    return {k: v for k, v in record.items() if k != "gold_error" or v is not None}
+def _told(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a record without what only numbers have."""
+    return {k: v for k, v in record.items() if k != name or v is not None}
 
 
 def _records(
@@ -337,12 +361,13 @@ def _record(
     )
 
 
-def _suggestions(answers: Sequence[Opinion]) -> Suggestions | None:
+def _suggestions(answers: Sequence[Opinion], schema: LabelSchema) -> Suggestions | None:
     people = [vote for vote in answers if vote.source == "person" and vote.suggested is not None]
     if not people:
         return None
     shown, hidden = (
-        _shown([vote for vote in people if vote.suggestion_shown is seen]) for seen in (True, False)
+        _shown([vote for vote in people if vote.suggestion_shown is seen], schema)
+        for seen in (True, False)
     )
     difference = low = high = None
     if shown.share is not None and hidden.share is not None:
@@ -358,8 +383,8 @@ def _suggestions(answers: Sequence[Opinion]) -> Suggestions | None:
     )
 
 
-def _shown(votes: Sequence[Opinion]) -> Shown:
-    agreed = sum(vote.label == vote.suggested for vote in votes)
+def _shown(votes: Sequence[Opinion], schema: LabelSchema) -> Shown:
+    agreed = sum(not schema.differ([str(vote.label), str(vote.suggested)]) for vote in votes)
     found = wilson(agreed, len(votes), confidence=_CONFIDENCE)
     return Shown(
         votes=len(votes),

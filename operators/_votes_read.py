@@ -85,7 +85,7 @@ def read_votes(tables: Sequence[pa.Table], schema: LabelSchema) -> VotesRead:
         )
     standing = given.drop_duplicates(_WHO, keep="last")
     by_crowd = standing[standing["source"] != "adjudicator"]
-    items = _items(standing, _gold(rows), _slices(rows))
+    items = _items(standing, _gold(rows), _slices(rows), schema)
     numbers = {entity: at for at, entity in enumerate(items["entity"])}
     voters = by_crowd[["rater", "source"]].drop_duplicates().sort_values(["rater", "source"])
     voter_numbers = {pair: at for at, pair in enumerate(voters.itertuples(index=False, name=None))}
@@ -184,7 +184,9 @@ def _gold(rows: pd.DataFrame) -> dict[str, str]:
     return dict(zip(known["entity"], known["gold"], strict=True))
 
 
-def _items(standing: pd.DataFrame, gold: dict[str, str], slices: dict[str, int]) -> pd.DataFrame:
+def _items(
+    standing: pd.DataFrame, gold: dict[str, str], slices: dict[str, int], schema: LabelSchema
+) -> pd.DataFrame:
     order = {"person": 0, "adjudicator": 0, "model": 1, "rule": 2}
     facts = standing.assign(source_rank=standing["source"].map(order))
     grouped = facts.groupby("entity", sort=True)
@@ -195,6 +197,9 @@ def _items(standing: pd.DataFrame, gold: dict[str, str], slices: dict[str, int])
         votes=("label", "size"),
         answers=("label", "nunique"),
     ).reset_index()
+    differ = (items["answers"] > 1).to_numpy(dtype=bool)
+    if schema.kind == "number":  # a call for each item, which the other kinds do without
+        differ = grouped["label"].agg(schema.differ).to_numpy(dtype=bool)
     decided = standing[standing["source"] == "adjudicator"].sort_values(
         ["entity", "voted_at", "rater", "label"], kind="stable"
     )
@@ -204,7 +209,7 @@ def _items(standing: pd.DataFrame, gold: dict[str, str], slices: dict[str, int])
     return items.assign(
         slice=[_SLICES[slices[entity]] for entity in entities],
         source=[("person", "model", "rule")[rank] for rank in items["source_rank"]],
-        conflict=items["answers"] > 1,
+        conflict=differ,
         gold=_objects([gold.get(entity) for entity in entities]),
         adjudicated=_objects([adjudicated.get(entity) for entity in entities]),
     )

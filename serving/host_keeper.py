@@ -119,8 +119,8 @@ class RayKeeper:
         """Note that Ray is gone, and when another one is due."""
         self.why = f"Ray is started again: {gone}"
         _log.error("%s", self.why)
-        if holder.has_ended():
-            holder.kill()
+        if holder.has_ended() or not holder.is_up:
+            holder.kill()  # one that never came up has no lanes, and would take what the next needs
         else:
             holder.leave_alone()
             self._retiring.append(holder.pid)  # its lanes may answer still

@@ -152,6 +152,7 @@ class Reconciler:
         if not self._ray.is_up:
             found = (process_of(n.pid) for of in living.values() for n in of)
             self._old = {process.pid: process for process in found if process is not None}
+            self._sent_away = 0.0  # those that answer now wait for their own successors
             return
         if not (self._old or self._ray.old) or not self._ray.is_told:
             return

@@ -138,12 +138,18 @@ def write_agreement(task: str, document: Mapping[str, Any]) -> None:
         else f"Krippendorff's alpha {_figure(alpha)} ({alpha['metric']})"
     )
     _screen.write(f"{task}: {document['votes']:,} votes on {document['items']:,} items; {said}.")
+    are_numbers = alpha["metric"] == "interval"
     if document["pairs"]:
         _screen.write("")
         _screen.write_table(
-            ["raters", "items", "agree", "kappa"],
+            ["raters", "items", "agree", "apart" if are_numbers else "kappa"],
             [
-                [f"{p['a']}, {p['b']}", p["items"], _share(p["agreement"]), _number(p["kappa"])]
+                [
+                    f"{p['a']}, {p['b']}",
+                    p["items"],
+                    _share(p["agreement"]),
+                    _number(p.get("apart", p["kappa"])),
+                ]
                 for p in document["pairs"]
             ],
         )

@@ -87,6 +87,7 @@ def list_verdicts(
     Example: headrace rules list flight_delay
     """
     from serving.endpoints import Endpoints
+    from serving.rollout.thinning import THINNED
 
     endpoints = Endpoints()
     experiments = {
@@ -102,6 +103,7 @@ def list_verdicts(
             "action": judgement.trace.get("action"),
             "challenger": experiments.get(judgement.experiment),
             "experiment": judgement.experiment,
+            "thinned": judgement.trace.get("format") == THINNED,
         }
         for judgement in endpoints.verdicts(endpoint, last=last)
     ]
@@ -113,6 +115,8 @@ def list_verdicts(
         names = ["number", "at", "actor", "action", "challenger", "experiment"]
         rows = [[str(each[name]) for name in names] for each in verdicts]
         rows = [[row[0], row[1][:16].replace("T", " "), *row[2:]] for row in rows]
+        for row, each in zip(rows, verdicts, strict=True):
+            row[3] += ", thinned" if each["thinned"] else ""
         _screen.write_table(["number", "at (UTC)", *names[2:]], rows)
 
 

@@ -42,7 +42,8 @@ class Conflict:
 def conflicts_of(connection: Connection, terms_of: TermsOfBatches, batch: str) -> list[Conflict]:
     """Return the items of a batch that raters differ about, in the order of asking.
 
-    Only of items that have their votes: of others, further votes may still decide.
+    Numbers within the schema's tolerance do not differ. Only of items that have their votes: of
+    others, further votes may still decide.
 
     Raises:
         UnknownNameError: There is no such batch.
@@ -52,7 +53,7 @@ def conflicts_of(connection: Connection, terms_of: TermsOfBatches, batch: str) -
     if not ended:
         differ = differ.where(~label_item.c.open)
     items = list(connection.scalars(differ))
-    show = terms_of.of(connection, batch).show
+    terms = terms_of.of(connection, batch)
     found = []
     for start in range(0, len(items), 500):  # databases limit how many values one query takes
         some = items[start : start + 500]
@@ -65,12 +66,14 @@ def conflicts_of(connection: Connection, terms_of: TermsOfBatches, batch: str) -
         rows = connection.execute(query.order_by(label_vote.c.item, label_vote.c.number)).all()
         for item, votes in groupby(rows, key=lambda row: int(row.item)):
             records = tuple(record_of(row) for row in votes)
+            if not terms.labels.differ([str(record.label) for record in records]):
+                continue
             found.append(
                 Conflict(
                     item=item,
                     batch=batch,
                     entity=records[0].entity,
-                    shown={name: shown[item][name] for name in show},
+                    shown={name: shown[item][name] for name in terms.show},
                     votes=records,
                 )
             )

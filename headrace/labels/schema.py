@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -45,8 +45,9 @@ class LabelSchema(BaseModel):
         low: For a number: the least, inclusive; None for no limit.
         high: For a number: the most, inclusive; None for no limit.
         unit: For a number: its unit, as shown beside it.
-        tolerance: For a number: how far from what is known an answer counts as right, inclusive;
-            None where nobody said, and then distances are told instead.
+        tolerance: For a number: how far from what is known an answer counts as right, and from
+            another answer as the same, inclusive; None where nobody said, and then distances are
+            told instead.
         guideline: What raters should know, shown beside every item: plain text; an empty line
             begins a paragraph, and a line that begins with "- " is a point of a list.
     """
@@ -110,6 +111,13 @@ class LabelSchema(BaseModel):
         """Say whether a number so far from what is known counts as right."""
         # a tenth is no tenth to a computer: 0.3 - 0.2 is within 0.1
         return distance <= (self.tolerance or 0.0) * (1 + 1e-9) + 1e-12
+
+    def differ(self, written: Collection[str]) -> bool:
+        """Say whether answers, as they are written, differ: numbers by more than the tolerance."""
+        if self.kind != "number":
+            return len(set(written)) > 1
+        numbers = [float(each) for each in written]
+        return bool(numbers) and not self.is_near(max(numbers) - min(numbers))
 
     @property
     def _bounds(self) -> dict[str, Any]:

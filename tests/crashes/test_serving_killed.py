@@ -102,8 +102,12 @@ class Serving:
         lane = self.lane()
         return is_up() and (lane.state, lane.message, len(lane.replicas)) == ("serving", "", 2)
 
+    def pids(self) -> set[int]:
+        """The processes that answer."""
+        return {replica.pid for replica in self.lane().replicas}
+
     def process(self, what: str) -> int:
-        """The number of a process."""
+        """The number of a process that runs."""
         if what == "replica":
             return self.lane().replicas[0].pid
         if what == "what holds Ray":
@@ -113,7 +117,8 @@ class Serving:
             return host
         for each in psutil.Process(host).children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if what in each.name() or what in " ".join(each.cmdline()):
+                is_it = what in each.name() or what in " ".join(each.cmdline())
+                if is_it and each.status() != psutil.STATUS_ZOMBIE:
                     return each.pid
         raise AssertionError(f"there is no {what}")
 
@@ -182,6 +187,22 @@ def test_who_asks_does_not_notice_the_death_of(what: str, serving: Serving):
     if what in ("gcs_server", "raylet"):  # what was left of that Ray is ended when all is new
         eventually(lambda: not replicas & {r.pid for r in serving.lane().replicas})
         eventually(lambda: not any(map(psutil.pid_exists, replicas)))
+
+
+def test_replicas_of_a_ray_that_dies_as_soon_as_it_replaced_another_answer_until_they_are_replaced(
+    serving: Serving,
+):
+    seen = serving.pids()
+
+    with serving.asked(patience_seconds=5.0):
+        for _ in range(2):
+            known = set(seen)
+            os.kill(serving.process("gcs_server"), signal.SIGKILL)
+            eventually(lambda known=known: len(serving.pids() - known) == 2)
+            seen |= serving.pids()
+        eventually(lambda: not known & serving.pids() and serving.is_whole())
+
+    eventually(lambda: not any(map(psutil.pid_exists, known)))
 
 
 def test_when_ray_dies_with_all_its_processes_it_is_built_again_from_the_database(

@@ -1,5 +1,6 @@
 """`examples/messages` with every server, as a team plays it: raters answer over HTTP, a person
 approves each round in Prefect, events do the rest, and servers are killed in the middle of it.
+At last the same people are asked for a number, and for several choices.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import pytest
 from flows import _services
 from flows._backup import backup, restore
 from flows._services import ports
-from flows.labeling import SimulatedRater
+from flows.labeling import SimulatedEstimator, SimulatedRater, SimulatedTagger
 from headrace import Labels, load
 from headrace.execution import Session
 from headrace.labels.items import Batch
@@ -40,6 +41,24 @@ _SERVICES = ("prefect", "mlflow", "runner", "labels")
 _MS = 4000
 # a round is 80 answers of 4 s: the second one fits into twelve minutes, a third one would not
 _DECLARED = {"target=0.9": "approve=True", "hours=2.0": "hours=0.2"}
+_TOPIC, _WORDS, _MANNERS = "message_topic", "message_words", "message_manners"
+_OTHER_KINDS = '''"""These loops ask how long a message is, and whether it greets and thanks."""
+
+from flows.labeling import LabelLoop
+from headrace.labels.schema import LabelSchema
+from headrace.labels.task import LabelTask
+from messages.labels.message_topic import unread
+
+
+def _loop(name, **labels):
+    schema = LabelSchema(**labels)
+    task = LabelTask(name=name, labels=schema, entity="message", show=("text",), overlap=2)
+    return LabelLoop(task=task, pool=unread, batch=20, random_share=0.5, train_from=8)
+
+
+WORDS = _loop("message_words", kind="number", low=0, high=100, unit="words", tolerance=2.0)
+MANNERS = _loop("message_manners", kind="multi", choices=("greets", "thanks"))
+'''
 
 
 class Team:
@@ -50,9 +69,9 @@ class Team:
         self.queue = LabelQueue()
         self.acknowledged: list[tuple[str, str]] = []
         self._prefect = httpx.Client(base_url=of.prefect_api_url, timeout=60, trust_env=False)
-        self._raters: dict[str, tuple[httpx.Client, SimulatedRater]] = {}
+        self._raters: dict[str, tuple[httpx.Client, Callable[[Any], Any]]] = {}
 
-    def sign_in(self, name: str, rater: SimulatedRater) -> None:
+    def sign_in(self, name: str, rater: Callable[[Any], Any]) -> None:
         """Let a rater sign in at the page with a token of their own."""
         page = f"http://127.0.0.1:{self.of.labels_port}"
         client = httpx.Client(base_url=page, headers={"Origin": page}, timeout=60, trust_env=False)
@@ -63,15 +82,19 @@ class Team:
         client.headers["X-CSRF-Token"] = client.get("/api/session").json()["csrf"]
         self._raters[name] = (client, rater)
 
-    def answer(self, *, leave: int = 0) -> None:
+    def think(self, name: str, rater: Callable[[Any], Any]) -> None:
+        """Let a rater answer something else from now on."""
+        self._raters[name] = (self._raters[name][0], rater)
+
+    def answer(self, task: str = _TOPIC, *, leave: int = 0) -> None:
         """Let raters answer in turn until only so many answers are left."""
         at_work = dict(self._raters)
         while at_work:
             for name, (client, rater) in list(at_work.items()):
-                told = client.get("/api/tasks/message_topic/progress").json()
+                told = client.get(f"/api/tasks/{task}/progress").json()
                 if told["wanted"] - told["votes"] <= leave:
                     return
-                claim = client.post("/api/tasks/message_topic/next", json={}).json()["claim"]
+                claim = client.post(f"/api/tasks/{task}/next", json={}).json()["claim"]
                 if claim is None:
                     del at_work[name]
                     continue
@@ -83,10 +106,10 @@ class Team:
                 assert again.status_code == 200
                 self.acknowledged.append((name, vote["request"]))
 
-    def launch_round(self) -> str:
+    def launch_round(self, loop: str = _TOPIC) -> str:
         """Press "Run" for a round in Prefect, and return the flow run."""
         deployment = self._prefect.get("/deployments/name/label_round/default").json()["id"]
-        wanted = {"parameters": {"parameters": {"loop": "message_topic"}}}
+        wanted = {"parameters": {"parameters": {"loop": loop}}}
         made = self._prefect.post(f"/deployments/{deployment}/create_flow_run", json=wanted)
         return str(made.raise_for_status().json()["id"])
 
@@ -110,14 +133,14 @@ class Team:
         told = self._prefect.post(f"/flow_runs/{flow_run}/resume", json={"run_input": given})
         assert told.json()["status"] == "ACCEPT", told.text
 
-    def open_batch(self, number: int) -> Batch:
+    def open_batch(self, number: int, task: str = _TOPIC) -> Batch:
         """Wait until the batch of a round is asked for."""
 
         def found() -> Batch | None:
-            going = self.queue.batches("message_topic", status="open")
+            going = self.queue.batches(task, status="open")
             return next((batch for batch in going if batch.number == number), None)
 
-        return self.until(found, f"batch {number} is asked for")
+        return self.until(found, f"batch {number} of '{task}' is asked for")
 
     def collected(self, batch: str, runs: int = 1) -> str:
         """Wait until so many runs have collected a batch, and return the newest."""
@@ -189,6 +212,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         assert old in text
         text = text.replace(old, new)
     declared.write_text(text, encoding="utf-8")
+    (root / "labels" / "other_kinds.py").write_text(_OTHER_KINDS, encoding="utf-8")
     sys.path.insert(0, str(folder))
     try:
         with using_settings(home=folder / "home", roots=[root], **_free_ports()) as of:
@@ -275,13 +299,45 @@ def test_a_backup_brings_votes_raters_and_labels_to_another_home(
     labels = load(f"run:{played.collected}/round_2/aggregate_votes.labels")
 
     with using_settings(home=home, roots=settings().roots):
-        there = LabelQueue().votes(task="message_topic")
+        there = LabelQueue().votes(task=_TOPIC)
         same = load(f"run:{played.collected}/round_2/aggregate_votes.labels")
         names = [rater.name for rater in Raters().list()]
 
-    assert there == played.team.queue.votes(task="message_topic")
+    assert there == played.team.queue.votes(task=_TOPIC)
     assert same.digest == labels.digest
     assert names == ["ada", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("loop", "metric", "unit"), [(_WORDS, "mae", "words"), (_MANNERS, "jaccard", "")]
+)
+def test_a_loop_of_numbers_and_one_of_several_choices_go_round(
+    played: Played, loop: str, metric: str, unit: str
+) -> None:
+    import mlflow
+
+    team = played.team
+    for seed, name in enumerate(("ada", "bob")):
+        team.think(name, _estimator(seed) if loop == _WORDS else _tagger(seed))
+
+    team.launch_round(loop)
+    first = team.open_batch(1, loop)
+    team.answer(loop)
+    run = team.collected(first.id)
+    second = team.open_batch(2, loop)  # nobody launched it
+
+    report = _decided(run)
+    (model,) = mlflow.search_runs(
+        search_all_experiments=True,
+        filter_string=f"tags.`headrace.run` = 'run:{run}' and "
+        "tags.`headrace.operator` = 'operators.train_labeler.train_labeler'",
+        output_format="list",
+    )
+    assert (report["decision"], report["metric"], report["unit"]) == ("next", metric, unit)
+    assert report["score"]["low"] <= report["score"]["value"] <= report["score"]["high"]
+    assert model.data.metrics[f"validation_{metric}"] == pytest.approx(report["score"]["value"])
+    assert len(team.queue.votes(batch=first.id)) == 40
+    assert any(item.suggested_by for item in team.queue.items(second.id))
 
 
 def _play(team: Team, archive: Path) -> Played:
@@ -325,8 +381,24 @@ def _play(team: Team, archive: Path) -> Played:
     )
 
 
+def _estimator(seed: int) -> SimulatedEstimator:
+    return SimulatedEstimator(
+        truth=lambda shown: len(shown["text"].split()), noise=1.0, low=0, high=100, seed=seed
+    )
+
+
+def _tagger(seed: int) -> SimulatedTagger:
+    said = {"greets": ("Hello", "Hi ", "Good", "Dear"), "thanks": ("Thank",)}
+    return SimulatedTagger(
+        truth=lambda shown: [how for how in said if any(w in shown["text"] for w in said[how])],
+        choices=tuple(said),
+        misses=0.05,
+        seed=seed,
+    )
+
+
 def _batches(played: Played) -> list[Batch]:
-    return played.team.queue.batches("message_topic")
+    return played.team.queue.batches(_TOPIC)
 
 
 def _decided(run: str) -> Any:

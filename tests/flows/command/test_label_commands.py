@@ -42,14 +42,14 @@ class Desk:
         database = Database(home / "headrace.db")
         self.queue, self.raters = LabelQueue(database), Raters(database)
 
-    def ask(self, count: int = 3) -> Batch:
+    def ask(self, count: int = 3, task: LabelTask = TASK, suggested: str = "sport") -> Batch:
         items = [
-            NewItem(entity=f"d{n}", as_of=SEEN, shown={"text": f"=text {n}"}, suggested="sport")
+            NewItem(entity=f"d{n}", as_of=SEEN, shown={"text": f"=text {n}"}, suggested=suggested)
             for n in range(count)
         ]
         key = sha256(b"a batch").hexdigest()
         with using_settings(home=self.home, actor="ada"):
-            return self.queue.request(TASK, items, key=key)
+            return self.queue.request(task, items, key=key)
 
     def votes(self, rater: str, *answers: str | None) -> None:
         for number, answer in enumerate(answers):
@@ -210,6 +210,18 @@ def test_agreement_is_told_with_the_accuracy_on_gold(desk: Desk) -> None:
     assert document["alpha"]["value"] == pytest.approx(1 - (1 / 3) / 0.6)
     assert "Krippendorff's alpha 0.444" in said
     assert "ada, bob" in said
+
+
+def test_agreement_on_numbers_is_how_far_they_are_apart(desk: Desk) -> None:
+    kilos = LabelSchema(kind="number", unit="kg", tolerance=0.5)
+    desk.ask(2, TASK.model_copy(update={"labels": kilos}), suggested="1.4")
+    desk.votes("ada", "1.0", "3.0")
+    desk.votes("bob", "1.5", "4.0")
+
+    told = [re.split(r"\s{2,}", line) for line in desk.done("agreement", "topic").splitlines()]
+
+    assert told[2] == ["raters", "items", "agree", "apart"]
+    assert told[3] == ["ada, bob", "2", "50%", "0.750"]
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv"])

@@ -242,9 +242,10 @@ def test_a_verdict_that_was_thinned_is_told_from_one_that_never_was(desk: Desk) 
         "thinned on 2013-07-11 by ada: it changed nothing, and verdict 3 knew more."
     )
     assert desk.refused("replay", "9").startswith("Error: There is no verdict number 9.")
-    assert [each["action"] for each in json.loads(desk.done("list", "flight_delay", "--json"))] == [
-        "hold"
-    ] * 3
+    listed = json.loads(desk.done("list", "flight_delay", "--json"))
+    assert [each["action"] for each in listed] == ["hold"] * 3
+    assert [each["number"] for each in listed if each["thinned"]] == [2]
+    assert desk.done("list", "flight_delay").count("hold, thinned") == 1
 
 
 @pytest.mark.parametrize(

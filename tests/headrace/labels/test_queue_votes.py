@@ -529,6 +529,17 @@ def test_a_skip_is_not_undone_when_others_have_the_item(ask: Ask, queue):
 # --- ties, notices, figures ---
 
 
+@pytest.mark.parametrize(("tolerance", "ties"), [(0.5, ["d2"]), (None, ["d1", "d2"])])
+def test_numbers_within_the_tolerance_are_no_tie(ask: Ask, queue, tolerance, ties):
+    labels = LabelSchema(kind="number", unit="kg", tolerance=tolerance)
+    batch = ask(NEWS.model_copy(update={"labels": labels}), 2)
+    for rater, numbers in (("ada", ("1.5", "3")), ("bob", ("2", "3.51"))):
+        for number in numbers:
+            vote(queue, rater, number)
+
+    assert [tie.entity for tie in queue.conflicts(batch.id)] == ties
+
+
 def test_ties_are_settled_by_who_may_and_the_last_word_stands(ask: Ask, queue, database):
     Raters(database).add("zoe", adjudicates=True)
     batch = ask(NEWS, 2)

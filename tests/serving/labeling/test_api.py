@@ -349,3 +349,24 @@ def test_agreement_is_shown_with_what_each_rater_got_right(labeling, rater):
     assert "100.0 %" in text
     assert "<bdi>ada</bdi> and <bdi>bob</bdi>" in text
     assert 'href="/export/news.parquet"' in text
+
+
+def test_raters_of_numbers_are_near_each_other_and_apart_by_so_much(labeling, rater):
+    task = LabelTask(
+        name="weight", labels=LabelSchema(kind="number", tolerance=0.5), entity="parcel",
+        show=("text",), overlap=2,
+    )  # fmt: skip
+    new = [NewItem(entity=f"p{n}", as_of=AS_OF, shown={"text": f"t{n}"}) for n in range(2)]
+    labeling.ask_for(task, new)
+    ada, bob, judge = rater("ada"), rater("bob"), rater("judge", adjudicates=True)
+    for n in range(2):
+        ada.vote(1.0, task="weight", request=f"request-{n}")
+        bob.vote(1.5 + n, task="weight", request=f"request-{n}")
+
+    text = judge.get("/agreement/weight").text
+    ties = judge.get("/api/tasks/weight/conflicts").json()
+
+    assert "Near each other" in text
+    assert ">Off by<" in text
+    assert '<td class="count">50.0 %</td>\n<td class="count">1.000</td>' in text
+    assert ties["total"] == 1

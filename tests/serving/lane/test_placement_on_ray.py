@@ -140,8 +140,9 @@ def test_models_are_scored_on_a_share_of_a_gpu_by_processes_of_which_one_may_die
 def test_a_replica_more_when_busy_and_one_less_when_idle_loses_no_request(
     cluster, tables, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(host_scaling, "TOO_BUSY", 0.15)
-    monkeypatch.setattr(host_scaling, "FITS", 0.1)
+    # what this test can ask for on a full machine is more than that, and what it asks for when it
+    # is calm is less than half the time of the other replica, however late that one's loop is
+    monkeypatch.setattr(host_scaling, "TOO_BUSY", 0.05)
     monkeypatch.setattr(host_scaling, "UP_SECONDS", 1.0)
     monkeypatch.setattr(host_scaling, "DOWN_SECONDS", 1.0)
     table = tables(tmp_path, replicas=(1, 2), code="a")
